@@ -1,0 +1,214 @@
+"""The errors a user can meet, each with a stable code.
+
+``code`` is what programs match on, ``hint`` what a person can do about it, ``transient``
+whether the same call may succeed later. Over HTTP they become problem details, on the
+command line one line and ``exit_code``, in Python exceptions. Messages never quote
+internals: no paths of the server, no upstream text, no addresses.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EmotionClfError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+    code: ClassVar[str] = "internal"
+    exit_code: ClassVar[int] = 70
+    http_status: ClassVar[int] = 500
+    transient: ClassVar[bool] = False
+    message: ClassVar[str] = "Something went wrong inside."
+    hint: ClassVar[str] = "Please report it with the command you ran."
+
+    def __init__(self, message: str | None = None, *, hint: str | None = None) -> None:
+        self.text = message or self.message
+        self.advice = hint or self.hint
+        super().__init__(f"{self.text} {self.advice}")
+
+
+class InputError(EmotionClfError):
+    """The input cannot be used as it is."""
+
+    exit_code = 65
+    http_status = 422
+
+
+class SourceError(EmotionClfError):
+    """The audio could not be fetched."""
+
+    exit_code = 69
+    http_status = 422
+
+
+class SourceNotFound(SourceError):
+    code = "source.not_found"
+    message = "There is no audio or video at that address."
+    hint = "Check that the link opens in a browser and is public."
+
+
+class SourceUnreachable(SourceError):
+    code = "source.unreachable"
+    transient = True
+    message = "The address did not answer."
+    hint = "Try again later, or download the file and submit it directly."
+
+
+class SourceTimeout(SourceUnreachable):
+    code = "source.timeout"
+    message = "The download took too long."
+
+
+class SourceBotCheck(SourceError):
+    code = "source.bot_check"
+    message = "The site asks for a sign-in to prove that you are not a robot."
+    hint = "Download the file yourself and submit it directly."
+
+
+class SourceRateLimited(SourceUnreachable):
+    code = "source.rate_limited"
+    message = "The site limits how often it may be asked."
+
+
+class SourceTooLarge(SourceError):
+    code = "source.too_large"
+    http_status = 413
+    message = "The file is larger than this installation accepts."
+    hint = "Submit a shorter or more compressed recording, or raise source.max_bytes."
+
+
+class SourcePlaylist(SourceError):
+    code = "source.playlist"
+    message = "The link is a playlist, not a single recording."
+    hint = "Submit its items one by one."
+
+
+class SourceForbiddenAddress(SourceError):
+    code = "source.forbidden_address"
+    message = "That address may not be fetched."
+    hint = "Only public http and https addresses are fetched."
+
+
+class MediaError(InputError):
+    """The bytes are not a recording that can be decoded."""
+
+
+class MediaInvalid(MediaError):
+    code = "media.invalid"
+    message = "The file is not audio or video in a supported format, or it is damaged."
+    hint = "Supported: wav, mp3, flac, ogg, opus, m4a, aac, mp4, mov, mkv, webm."
+
+
+class MediaNoAudio(MediaError):
+    code = "media.no_audio"
+    message = "The file holds no audio track."
+    hint = "Submit a recording with sound."
+
+
+class MediaTooLong(MediaError):
+    code = "media.too_long"
+    http_status = 413
+    message = "The recording is longer than this installation accepts."
+    hint = "Cut it into parts, or raise source.max_seconds."
+
+
+class TextEmpty(InputError):
+    code = "text.empty"
+    message = "The text is empty."
+    hint = "Send at least one word."
+
+
+class TextTooLong(InputError):
+    code = "text.too_long"
+    http_status = 413
+    message = "The text is longer than this installation accepts."
+    hint = "Cut it into parts, or raise source.max_characters."
+
+
+class SpeechError(EmotionClfError):
+    """Speech recognition failed."""
+
+
+class SpeechTimeout(SpeechError):
+    code = "speech.timeout"
+    transient = True
+    message = "Speech recognition took too long."
+    hint = "Try again, or raise transcription.timeout."
+
+
+class SpeechAuth(SpeechError):
+    code = "speech.auth"
+    exit_code = 77
+    message = "The speech service refused the key."
+    hint = "Check ASSEMBLYAI_API_KEY."
+
+
+class LanguageUnsupported(InputError):
+    code = "language.unsupported"
+    message = "The language is not supported; the classifier reads English."
+    hint = "Submit English."
+
+
+class ModelUnavailable(EmotionClfError):
+    code = "model.unavailable"
+    exit_code = 78
+    http_status = 503
+    message = "A model's weights are missing or damaged."
+    hint = "Run `emotion-clf doctor` to see which weights are found."
+
+
+class OptionInvalid(EmotionClfError):
+    code = "option.invalid"
+    exit_code = 64
+    http_status = 422
+    message = "An option has a value that is not allowed."
+    hint = "See `emotion-clf predict --help`."
+
+
+class SettingInvalid(EmotionClfError):
+    code = "setting.invalid"
+    exit_code = 78
+    message = "A setting is unknown or has a value that is not allowed."
+    hint = "See README.md, section Settings."
+
+
+class ExtraMissing(EmotionClfError):
+    code = "extra.missing"
+    exit_code = 78
+    message = "A part of emotion-clf is not installed."
+    hint = "Install it with pip install 'emotion-clf[worker]'."
+
+
+class ServiceError(EmotionClfError):
+    """The local service could not be started or reached."""
+
+    code = "service.failed"
+    exit_code = 69
+    http_status = 503
+    message = "The local service could not be started."
+    hint = "Run `emotion-clf doctor`, and look at the log files it names."
+
+
+class WorkerLost(EmotionClfError):
+    code = "worker.lost"
+    message = "The step ended its worker three times and was set aside."
+    hint = "Submit another recording; an operator can read the step in the database."
+
+
+class Cancelled(EmotionClfError):
+    """The caller asked for the work to stop."""
+
+    code = "job.cancelled"
+    exit_code = 130
+    http_status = 409
+    message = "The job was cancelled."
+    hint = "Submit it again if that was a mistake."
+
+
+def _subclasses(cls: type[EmotionClfError]) -> list[type[EmotionClfError]]:
+    return [cls] + [found for sub in cls.__subclasses__() for found in _subclasses(sub)]
+
+
+def catalogue() -> dict[str, type[EmotionClfError]]:
+    """Return every documented error by its code."""
+    return {cls.code: cls for cls in _subclasses(EmotionClfError) if "code" in vars(cls)}

@@ -1,0 +1,129 @@
+"""What a caller may choose, as frozen dataclasses. Only these reach the pipeline.
+
+The environment and configuration files are read by ``app.settings`` and by the command
+line, never in here. Values out of range raise :class:`ml.errors.OptionInvalid`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from ml.errors import OptionInvalid
+
+TranscriptionMethod = Literal["faster-whisper"]
+
+
+def _require(ok: bool, key: str, value: object, allowed: str) -> None:
+    if not ok:
+        raise OptionInvalid(f"{key} is {value!r}; allowed: {allowed}.")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """Limits on what is fetched, decoded and read."""
+
+    max_bytes: int = 2 * 1024**3
+    """Largest upload or download, in bytes."""
+    max_seconds: float = 6 * 3600.0
+    """Longest recording, in seconds; counted while decoding, headers are not believed."""
+    max_characters: int = 500_000
+    """Longest text, in characters."""
+    timeout: float = 600.0
+    """Longest download, in seconds."""
+    allow_private_addresses: bool = False
+    """Whether URLs may point into loopback, private and link-local networks."""
+    part_seconds: float = 600.0
+    """Recordings longer than this are cut at silences into parts of about this length,
+    which several workers transcribe at the same time."""
+
+    def __post_init__(self) -> None:
+        _require(self.max_bytes > 0, "source.max_bytes", self.max_bytes, "above 0")
+        _require(self.max_seconds > 0, "source.max_seconds", self.max_seconds, "above 0")
+        _require(
+            self.max_characters > 0, "source.max_characters", self.max_characters, "above 0"
+        )
+        _require(self.timeout > 0, "source.timeout", self.timeout, "above 0")
+        _require(
+            self.part_seconds >= 30, "source.part_seconds", self.part_seconds, "30 or more"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionOptions:
+    """How speech becomes words."""
+
+    method: TranscriptionMethod = "faster-whisper"
+    model: str = "tiny.en"
+    """A Whisper size, a directory with a CTranslate2 model, or a Hub name."""
+    timeout: float = 3600.0
+    """Longest transcription of one part, in seconds."""
+    beam_size: int = 5
+    threads: int = 0
+    """Processor threads; 0 takes as many as there are cores."""
+
+    def __post_init__(self) -> None:
+        methods = get_args(TranscriptionMethod)
+        _require(
+            self.method in methods, "transcription.method", self.method, ", ".join(methods)
+        )
+        _require(bool(self.model), "transcription.model", self.model, "a size, path or name")
+        _require(self.timeout > 0, "transcription.timeout", self.timeout, "above 0")
+        _require(
+            1 <= self.beam_size <= 20, "transcription.beam_size", self.beam_size, "1 to 20"
+        )
+        _require(self.threads >= 0, "transcription.threads", self.threads, "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationOptions:
+    """How sentences become emotions."""
+
+    model: str = "default"
+    """``default`` for the checkpoint that the package carries, or a directory."""
+    confidence_threshold: float = 0.65
+    """Predictions with a lower confidence are marked ``low_confidence``."""
+    batch_size: int = 32
+    """Sentences a batch, at most."""
+    features: bool = True
+    """Whether the linguistic features are fused into the prediction."""
+    threads: int = 0
+    """Processor threads; 0 takes as many as there are cores."""
+
+    def __post_init__(self) -> None:
+        _require(
+            0 <= self.confidence_threshold <= 1,
+            "classification.confidence_threshold",
+            self.confidence_threshold,
+            "0 to 1",
+        )
+        _require(
+            1 <= self.batch_size <= 1024,
+            "classification.batch_size",
+            self.batch_size,
+            "1 to 1024",
+        )
+        _require(self.threads >= 0, "classification.threads", self.threads, "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryOptions:
+    """How sentences become a summary."""
+
+    timeline_bins: int = 20
+    """Number of equal stretches in the timeline."""
+
+    def __post_init__(self) -> None:
+        _require(
+            1 <= self.timeline_bins <= 1000, "summary.timeline_bins", self.timeline_bins, "1 to 1000"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """Everything the pipeline may be told."""
+
+    source: SourceOptions = field(default_factory=SourceOptions)
+    transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)
+    classification: ClassificationOptions = field(default_factory=ClassificationOptions)
+    summary: SummaryOptions = field(default_factory=SummaryOptions)

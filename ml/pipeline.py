@@ -1,0 +1,239 @@
+"""The stages of the pipeline, in order, and the runner that runs them in one process.
+
+fetch -> transcribe -> segment -> classify -> aggregate
+
+A stage is a function from typed inputs to a typed output. It does not know who runs it:
+:func:`run_stage` is called by the in-process runner below and, one (stage, part) at a
+time, by the Celery workers. Progress, cancellation and storage reach it through
+:class:`ml.stage.Context`. Every output is an artifact under a key made from the digests of what it
+depends on, so that caching, retrying and resuming are one mechanism.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ml.artifacts import ArtifactStore, artifact_key, digest
+from ml.options import PipelineOptions
+from ml.results import Analysis
+from ml.stage import (
+    Context,
+    Input,
+    InputKind,
+    Outputs,
+    Predictions,
+    Recording,
+    Sentences,
+    Stage,
+    Transcript,
+)
+
+def _fetch(context: Context, outputs: Outputs, part: int) -> Recording:
+    from ml.source.fetch import fetch
+
+    return fetch(context)
+
+
+def _transcribe(context: Context, outputs: Outputs, part: int) -> Transcript:
+    from ml.speech.transcribe import transcribe
+
+    return transcribe(context, outputs.one("fetch", Recording), part)
+
+
+def _segment(context: Context, outputs: Outputs, part: int) -> Sentences:
+    from ml.text.segment import segment_speech, segment_text
+
+    if context.source.kind == "text":
+        return segment_text(context)
+    transcripts = outputs.all("transcribe", Transcript)
+    return segment_speech(context, outputs.one("fetch", Recording), transcripts)
+
+
+def _classify(context: Context, outputs: Outputs, part: int) -> Predictions:
+    from ml.emotion.classify import classify
+
+    return classify(context, outputs.one("segment", Sentences))
+
+
+def _aggregate(context: Context, outputs: Outputs, part: int) -> Analysis:
+    from ml.emotion.aggregate import aggregate
+
+    return aggregate(
+        context, outputs.one("segment", Sentences), outputs.one("classify", Predictions)
+    )
+
+
+STAGES: tuple[Stage[Any], ...] = (
+    Stage(
+        name="fetch",
+        queue="cpu",
+        version="1",
+        output=Recording,
+        needs=(),
+        weight=0.15,
+        run=_fetch,
+        depends_on=lambda options: options.source.part_seconds,
+        fan_out=lambda recording: len(recording.parts),
+    ),
+    Stage(
+        name="transcribe",
+        queue="gpu",
+        version="1",
+        output=Transcript,
+        needs=("fetch",),
+        weight=0.60,
+        run=_transcribe,
+        depends_on=lambda options: [
+            options.transcription.method,
+            options.transcription.model,
+            options.transcription.beam_size,
+        ],
+    ),
+    Stage(
+        name="segment",
+        queue="cpu",
+        version="1",
+        output=Sentences,
+        needs=("fetch", "transcribe"),
+        weight=0.05,
+        run=_segment,
+    ),
+    Stage(
+        name="classify",
+        queue="gpu",
+        version="1",
+        output=Predictions,
+        needs=("segment",),
+        weight=0.15,
+        run=_classify,
+        depends_on=lambda options: [
+            options.classification.model,
+            options.classification.features,
+            options.classification.confidence_threshold,
+        ],
+    ),
+    Stage(
+        name="aggregate",
+        queue="cpu",
+        version="1",
+        output=Analysis,
+        needs=("segment", "classify"),
+        weight=0.05,
+        run=_aggregate,
+        depends_on=lambda options: options.summary.timeline_bins,
+    ),
+)
+
+TEXT_SKIPS = frozenset({"fetch", "transcribe"})
+"""Stages that a text job does not need."""
+
+
+def plan(kind: InputKind) -> tuple[Stage[Any], ...]:
+    """Return the stages that a job of this kind runs, in order."""
+    return tuple(s for s in STAGES if kind != "text" or s.name not in TEXT_SKIPS)
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """Where a stage's output lies, and how many parts the next stage has."""
+
+    key: str
+    next_parts: int
+
+
+def run_stage(
+    stage: Stage[Any],
+    part: int,
+    context: Context,
+    inputs: Mapping[str, Sequence[str]],
+    scope: str,
+) -> StageResult:
+    """Run one part of a stage, or find its output from an earlier run.
+
+    ``inputs`` are the artifact keys of the stages before, by name, in part order.
+    ``scope`` distinguishes sources that cannot be told apart by content: the job for a
+    URL, whose content may change from one day to the next.
+    """
+    needed = {name: inputs.get(name, ()) for name in stage.needs}
+    documents = {name: [context.store.read(key) for key in keys] for name, keys in needed.items()}
+    digests = [hashlib.sha256(d).hexdigest() for name in stage.needs for d in documents[name]]
+    key = artifact_key(
+        stage.name,
+        stage.version,
+        stage.depends_on(context.options),
+        [*digests, *_source_digest(stage, context.source, scope)],
+        part,
+    )
+    if context.store.exists(key):
+        output = msgspec.json.decode(context.store.read(key), type=stage.output)
+    else:
+        context.check()
+        output = stage.run(context, _decode(documents), part)
+        context.store.write(key, msgspec.json.encode(output))
+    return StageResult(key=key, next_parts=stage.fan_out(output))
+
+
+def _source_digest(stage: Stage[Any], source: Input, scope: str) -> list[str]:
+    """Return what a stage without inputs depends on: the source itself."""
+    reads_source = stage.name == "fetch" or (stage.name == "segment" and source.kind == "text")
+    if not reads_source:
+        return []
+    return [digest(source.kind, source.value, "" if source.kind == "text" else scope)]
+
+
+def _decode(documents: Mapping[str, Sequence[bytes]]) -> Outputs:
+    types = {stage.name: stage.output for stage in STAGES}
+    return Outputs(
+        {
+            name: [msgspec.json.decode(document, type=types[name]) for document in of_stage]
+            for name, of_stage in documents.items()
+        }
+    )
+
+
+@dataclass(slots=True)
+class Runner:
+    """Runs the whole list of stages in this process."""
+
+    options: PipelineOptions = field(default_factory=PipelineOptions)
+    progress: Callable[[str, float, str], None] = lambda stage, fraction, detail: None
+    """Called with the stage, the fraction 0..1 of the job, and a few words."""
+    check: Callable[[], None] = lambda: None
+
+    def run(self, source: Input) -> Analysis:
+        """Return the analysis of one source; raise a :class:`ml.errors.EmotionClfError`."""
+        with tempfile.TemporaryDirectory(prefix="emotion-clf-") as directory:
+            store = ArtifactStore(f"file://{directory}/artifacts")
+            keys: dict[str, list[str]] = {}
+            parts, done = 1, 0.0
+            stages = plan(source.kind)
+            total = sum(stage.weight for stage in stages)
+            for stage in stages:
+                keys[stage.name] = []
+                share = stage.weight / total / parts
+                for part in range(parts):
+                    workdir = Path(directory, f"{stage.name}-{part}")
+                    workdir.mkdir()
+                    context = Context(
+                        source=source,
+                        options=self.options,
+                        store=store,
+                        workdir=workdir,
+                        progress=self._reporter(stage.name, done, share),
+                        check=self.check,
+                    )
+                    result = run_stage(stage, part, context, keys, scope="")
+                    keys[stage.name].append(result.key)
+                    done += share
+                parts = result.next_parts
+            return msgspec.json.decode(store.read(result.key), type=Analysis)
+
+    def _reporter(self, stage: str, done: float, share: float) -> Callable[[float, str], None]:
+        return lambda fraction, detail: self.progress(stage, done + share * fraction, detail)
