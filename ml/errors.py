@@ -83,6 +83,12 @@ class SourcePlaylist(SourceError):
     hint = "Submit its items one by one."
 
 
+class SourceUnsupported(SourceError):
+    code = "source.unsupported"
+    message = "No recording could be read from that page."
+    hint = "Download the file yourself and submit it directly."
+
+
 class SourceForbiddenAddress(SourceError):
     code = "source.forbidden_address"
     message = "That address may not be fetched."

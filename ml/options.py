@@ -40,13 +40,9 @@ class SourceOptions:
     def __post_init__(self) -> None:
         _require(self.max_bytes > 0, "source.max_bytes", self.max_bytes, "above 0")
         _require(self.max_seconds > 0, "source.max_seconds", self.max_seconds, "above 0")
-        _require(
-            self.max_characters > 0, "source.max_characters", self.max_characters, "above 0"
-        )
+        _require(self.max_characters > 0, "source.max_characters", self.max_characters, "above 0")
         _require(self.timeout > 0, "source.timeout", self.timeout, "above 0")
-        _require(
-            self.part_seconds >= 30, "source.part_seconds", self.part_seconds, "30 or more"
-        )
+        _require(self.part_seconds >= 30, "source.part_seconds", self.part_seconds, "30 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +60,10 @@ class TranscriptionOptions:
 
     def __post_init__(self) -> None:
         methods = get_args(TranscriptionMethod)
-        _require(
-            self.method in methods, "transcription.method", self.method, ", ".join(methods)
-        )
+        _require(self.method in methods, "transcription.method", self.method, ", ".join(methods))
         _require(bool(self.model), "transcription.model", self.model, "a size, path or name")
         _require(self.timeout > 0, "transcription.timeout", self.timeout, "above 0")
-        _require(
-            1 <= self.beam_size <= 20, "transcription.beam_size", self.beam_size, "1 to 20"
-        )
+        _require(1 <= self.beam_size <= 20, "transcription.beam_size", self.beam_size, "1 to 20")
         _require(self.threads >= 0, "transcription.threads", self.threads, "0 or more")
 
 
@@ -115,7 +107,10 @@ class SummaryOptions:
 
     def __post_init__(self) -> None:
         _require(
-            1 <= self.timeline_bins <= 1000, "summary.timeline_bins", self.timeline_bins, "1 to 1000"
+            1 <= self.timeline_bins <= 1000,
+            "summary.timeline_bins",
+            self.timeline_bins,
+            "1 to 1000",
         )
 
 

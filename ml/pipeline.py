@@ -35,6 +35,7 @@ from ml.stage import (
     Transcript,
 )
 
+
 def _fetch(context: Context, outputs: Outputs, part: int) -> Recording:
     from ml.source.fetch import fetch
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ml.errors import ServiceError
@@ -63,7 +64,7 @@ class Child:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 (one thread)
             )
 
     def signal(self, name: str) -> None:
@@ -77,9 +78,8 @@ class Child:
             return
         self.signal(signal or self._stop_signal)
         try:
-            self._process.wait(timeout)
-        except subprocess.TimeoutExpired:
-            pass
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout)
         finally:
             self._end_session()
 
@@ -87,10 +87,8 @@ class Child:
         """Kill what is left of the session: pool children of a worker that hung."""
         if self._process is None:
             return
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signals.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def last_lines(self, count: int = 5) -> str:

@@ -1,0 +1,53 @@
+# Everything runs in .venv, which the targets make themselves; only Python 3.11+ is needed.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+SAMPLE := tests/data/jfk.flac
+
+.PHONY: help demo serve test lint format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+demo: .venv/local  ## start the local service, send it a clip of speech, print the transcript
+	$(BIN)/emotion-clf demo $(SAMPLE) --data .demo
+
+serve: .venv/local  ## run the local service until Ctrl-C
+	$(BIN)/emotion-clf serve
+
+test: .venv/dev lint  ## lint, then every test: unit, integration, acceptance
+	$(BIN)/pytest
+
+lint: .venv/dev  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev  ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/uv  ## choose the newest versions that fit, into requirements*.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --no-header \
+		--extra local setup.cfg --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --no-header \
+		--extra dev --constraint requirements.lock setup.cfg --output-file requirements-dev.lock
+
+clean:  ## remove the environment and what the demo left
+	rm -rf .venv .demo build *.egg-info
+
+.venv/uv:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet uv
+	@touch $@
+
+.venv/local: .venv/uv requirements.lock setup.cfg
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+.venv/dev: .venv/local requirements-dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,59 @@
+"""The command line: ``emotion-clf``.
+
+Exit codes: 0 done; 2 wrong usage; 64 an option out of range; 65 the input cannot be used;
+69 an address or a service did not answer; 70 a bug; 77 a key was refused; 78 something is
+missing or misconfigured on this machine; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from emotion_clf._version import __version__
+from ml.errors import Cancelled, EmotionClfError
+
+_COMMANDS = ("predict", "demo", "serve", "doctor", "train", "evaluate")
+
+
+class _LazyGroup(click.Group):
+    """Imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order a newcomer meets them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, or None where there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"emotion_clf.cli.{cmd_name}").command
+        return command
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="emotion-clf")
+def _group() -> None:
+    """Who said what, when, and with which emotion."""
+
+
+def main() -> None:
+    """Run the command line; print an error as one line and exit with its code."""
+    try:
+        _group.main(prog_name="emotion-clf", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\nInterrupted.", err=True)
+        sys.exit(Cancelled.exit_code)
+    except EmotionClfError as error:
+        click.echo(f"emotion-clf: {error.code}: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,74 @@
+"""The Python face of the pipeline."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ml.emotion.classify import classifier_of
+from ml.options import PipelineOptions
+from ml.pipeline import Runner
+from ml.results import Analysis, Prediction
+from ml.stage import Input
+
+
+def _ignore(stage: str, fraction: float, detail: str) -> None:
+    """Take a report of progress and do nothing with it."""
+
+
+class EmotionPredictor:
+    """Predicts emotions in this process, without any server.
+
+    The model is loaded at the first prediction and shared by every predictor of the
+    process that names the same model. Every method raises
+    :class:`emotion_clf.EmotionClfError` with a stable ``code`` when the input cannot be
+    used.
+    """
+
+    def __init__(self, options: PipelineOptions | None = None) -> None:
+        self.options = options or PipelineOptions()
+
+    def predict(self, texts: Sequence[str], *, in_order: bool = False) -> list[Prediction]:
+        """Return one prediction a text, in the order of ``texts``.
+
+        With ``in_order=True`` the texts are consecutive sentences of one conversation, and
+        each is read in the light of its neighbours.
+        """
+        if isinstance(texts, str):
+            raise TypeError('texts is a list of texts: predict(["..."])')
+        options = self.options.classification
+        return classifier_of(options).predict(
+            texts,
+            in_order=in_order,
+            use_features=options.features,
+            confidence_threshold=options.confidence_threshold,
+        )
+
+    def predict_iter(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Yield one prediction a text, in constant memory."""
+        options = self.options.classification
+        return classifier_of(options).predict_iter(
+            texts,
+            use_features=options.features,
+            confidence_threshold=options.confidence_threshold,
+        )
+
+    def analyze(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        progress: Callable[[str, float, str], None] = _ignore,
+    ) -> Analysis:
+        """Return the full analysis of a recording: a path, or an http or https address.
+
+        ``progress`` is called with the stage, the fraction 0..1 of the work that is done,
+        and a few words such as ``12 of 60 s``.
+        """
+        address = isinstance(source, str) and source.startswith(("http://", "https://"))
+        where = Input("url", str(source)) if address else Input("file", str(Path(source)))
+        return Runner(self.options, progress=progress).run(where)
+
+    def analyze_text(self, text: str) -> Analysis:
+        """Return the full analysis of a text: its sentences in order, and a summary."""
+        return Runner(self.options).run(Input("text", text))

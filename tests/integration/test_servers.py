@@ -1,0 +1,50 @@
+"""The database and the broker that come from wheels, killed and started again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from emotion_clf.local.servers import Postgres, Redis
+
+
+def test_a_committed_row_survives_a_crash_of_the_database(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "postgres")
+    server.start()
+    engine = sa.create_engine(server.url)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE kept AS SELECT 42 AS answer"))
+    server.kill()
+    server.start()
+    engine.dispose()
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT answer FROM kept")) == 42
+    engine.dispose()
+    server.stop()
+    assert server.pid is None
+
+
+def test_the_database_asks_for_its_password(postgres: Postgres) -> None:
+    engine = sa.create_engine(sa.make_url(postgres.url).set(password="wrong"))
+    with pytest.raises(sa.exc.OperationalError, match="password authentication failed"):
+        engine.connect()
+
+
+def test_the_broker_asks_for_its_password_and_keeps_its_data(tmp_path: Path) -> None:
+    server = Redis(tmp_path / "redis")
+    server.start()
+    client = redis.Redis.from_url(server.url)
+    client.set("kept", 42)
+    client.close()
+    server.stop()
+    server.start()
+    client = redis.Redis.from_url(server.url)
+    assert client.get("kept") == b"42"
+    client.close()
+    stranger = redis.Redis(port=server.port)
+    with pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+    server.stop()
