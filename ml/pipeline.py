@@ -222,6 +222,7 @@ class Runner:
                 for part in range(parts):
                     workdir = Path(directory, f"{stage.name}-{part}")
                     workdir.mkdir()
+                    self.progress(stage.name, done, "")
                     context = Context(
                         source=source,
                         options=self.options,
@@ -234,6 +235,7 @@ class Runner:
                     keys[stage.name].append(result.key)
                     done += share
                 parts = result.next_parts
+            self.progress(stages[-1].name, 1.0, "")
             return msgspec.json.decode(store.read(result.key), type=Analysis)
 
     def _reporter(self, stage: str, done: float, share: float) -> Callable[[float, str], None]:

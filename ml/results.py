@@ -100,7 +100,8 @@ class Segment:
 class TimelineBin:
     """The mean distribution over base emotions in one stretch of the recording.
 
-    ``start`` and ``end`` are seconds; for text jobs they are sentence indices.
+    The stretches are equally long, ``start`` and ``end`` in seconds; for text jobs they
+    count sentences. A stretch in which nothing is said is left out of the timeline.
     """
 
     start: float

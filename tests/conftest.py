@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from media import cancel_after, media_server, other_server  # noqa: F401
 
 from emotion_clf.local.servers import Postgres, Redis
 

@@ -1,0 +1,1 @@
+"""Where audio comes from: addresses, uploads and files, decoded safely."""

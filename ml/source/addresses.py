@@ -1,0 +1,153 @@
+"""Which network addresses may be fetched.
+
+``ipaddress.is_global`` is not enough: in Python 3.11 it accepts NAT64, 6to4 and site-local
+addresses and multicast, each of which can lead into a private network. So the ranges are
+listed here (IANA special-purpose registries, RFC 6890), and addresses that carry an IPv4
+address inside are judged by that one as well.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from ml.errors import SourceForbiddenAddress, SourceNotFound, SourceUnreachable
+
+PUBLIC_PORTS = frozenset({80, 443})
+MAX_URL_CHARACTERS = 4096
+
+_DENIED_V4 = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # carrier-grade NAT
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local, cloud metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments
+        "192.0.2.0/24",  # documentation
+        "192.31.196.0/24",  # AS112
+        "192.52.193.0/24",  # AMT relays
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "192.175.48.0/24",  # AS112
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+        "168.63.129.16/32",  # a cloud's host agent, on a public address
+    )
+)
+_ALLOWED_V6 = ipaddress.IPv6Network("2000::/3")
+"""The only IPv6 range that holds public unicast addresses; all others are denied."""
+_DENIED_V6 = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments, among them Teredo and ORCHID
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4
+        "2620:4f:8000::/48",  # AS112
+        "3fff::/20",  # documentation
+    )
+)
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is public unicast; False for anything that is not an IP address."""
+    try:
+        parsed = ipaddress.ip_address(address.split("%", 1)[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return not any(parsed in network for network in _DENIED_V4)
+    if parsed.ipv4_mapped is not None:
+        return is_public(str(parsed.ipv4_mapped))
+    return parsed in _ALLOWED_V6 and not any(parsed in network for network in _DENIED_V6)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPolicy:
+    """Decides what a download may connect to."""
+
+    allow_private: bool = False
+
+    def permits(self, address: str, port: int) -> bool:
+        """Whether a connection to this IP address and port may be opened."""
+        return self.allow_private or (port in PUBLIC_PORTS and is_public(address))
+
+    def check_url(self, url: str) -> SplitResult:
+        """Return the parts of an http or https URL that may be fetched.
+
+        The host name is not resolved here; :meth:`resolve` does that just before
+        connecting, so that what was checked is what is dialled.
+
+        Raises:
+            SourceForbiddenAddress: another scheme, credentials, a port or a literal
+                address that is not allowed.
+            SourceNotFound: not a URL at all.
+
+        """
+        parts, host, port = _split(url)
+        if parts.scheme not in ("http", "https") or "@" in parts.netloc:
+            raise SourceForbiddenAddress()
+        if not self.allow_private and port not in PUBLIC_PORTS:
+            raise SourceForbiddenAddress()
+        if _is_literal(host) and not self.permits(host, port):
+            raise SourceForbiddenAddress()
+        return parts
+
+    def resolve(self, host: str, port: int) -> list[str]:
+        """Return the IP addresses of a host, all of them permitted.
+
+        Raises:
+            SourceForbiddenAddress: if any of them is not permitted, since the next
+                lookup may put that one first.
+            SourceUnreachable: if the name does not resolve.
+
+        """
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise SourceUnreachable() from error
+        addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        if not addresses or not all(self.permits(address, port) for address in addresses):
+            raise SourceForbiddenAddress()
+        return addresses
+
+    def dial(self, host: str, port: int, timeout: float) -> socket.socket:
+        """Resolve once, check, and connect to exactly the addresses that were checked.
+
+        ``timeout`` is in seconds, for connecting and for each later read.
+        """
+        errors: list[OSError] = []
+        for address in self.resolve(host, port):
+            try:
+                return socket.create_connection((address, port), timeout)
+            except OSError as error:
+                errors.append(error)
+        raise SourceUnreachable() from errors[-1]
+
+
+def _split(url: str) -> tuple[SplitResult, str, int]:
+    if len(url) > MAX_URL_CHARACTERS or any(ord(c) <= ord(" ") or ord(c) == 127 for c in url):
+        raise SourceNotFound("That is not a web address.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError as error:
+        raise SourceNotFound("That is not a web address.") from error
+    if not parts.scheme or not (parts.hostname or parts.scheme not in ("http", "https")):
+        raise SourceNotFound("That is not a web address.")
+    return parts, parts.hostname or "", port
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.split("%", 1)[0])
+    except ValueError:
+        return False
+    return True

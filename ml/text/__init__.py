@@ -1,0 +1,1 @@
+"""From words to sentences, their language and their features."""

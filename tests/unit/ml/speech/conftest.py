@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ml.artifacts import ArtifactStore
+from ml.options import PipelineOptions
+from ml.source.fetch import fetch
+from ml.stage import Context, Input, Recording
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[[Path], tuple[Context, Recording]]:
+    """Fetch a file and return what the transcribe stage starts from."""
+
+    def make(path: Path) -> tuple[Context, Recording]:
+        workdir = tmp_path / "work"
+        workdir.mkdir()
+        store = ArtifactStore(f"file://{tmp_path}/store")
+        context = Context(Input("file", str(path)), PipelineOptions(), store, workdir)
+        return context, fetch(context)
+
+    return make

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ml.errors import ModelUnavailable
+from ml.speech.weights import resolve
+from ml.speech.whisper import Whisper
+
+
+def test_packaged_weights_are_found() -> None:
+    assert (resolve("tiny.en") / "model.bin").is_file()
+
+
+def test_a_directory_is_taken_as_it_is() -> None:
+    directory = resolve("tiny.en")
+    assert resolve(str(directory)) == directory
+
+
+def test_a_directory_without_weights_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelUnavailable, match=r"model\.bin"):
+        resolve(str(tmp_path))
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    for file in resolve("tiny.en").iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ModelUnavailable, match="damaged"):
+        Whisper(tmp_path, "damaged", 1)
+
+
+def test_a_name_nobody_knows_says_what_to_do() -> None:
+    with pytest.raises(ModelUnavailable, match="no-such-size") as caught:
+        resolve("no-such-size")
+    assert "tiny.en" in str(caught.value)
+
+
+def test_the_hub_out_of_reach_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelUnavailable, match="medium"):
+        resolve("medium")

@@ -1,0 +1,54 @@
+"""The README names every option and every setting, with the defaults that the code has."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from app.settings import Settings
+from emotion_clf.cli.predict import command
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def settings() -> Iterator[tuple[str, Any]]:
+    for name, field in Settings.model_fields.items():
+        if is_dataclass(field.default):
+            for key in fields(field.default):
+                yield f"{name}.{key.name}", getattr(field.default, key.name)
+        elif isinstance(field.default, BaseModel):
+            yield from ((f"{name}.{key}", value) for key, value in field.default)
+        else:
+            yield name, field.default
+
+
+@pytest.mark.parametrize(("key", "default"), list(settings()))
+def test_the_table_of_settings_is_true(key: str, default: object) -> None:
+    row = re.search(rf"^\| `{re.escape(key)}` \| (.*?) \|", README, re.MULTILINE)
+    assert row, f"{key} is missing"
+    shown = row.group(1).strip("`")
+    if isinstance(default, bool):
+        assert shown == str(default).lower()
+    elif isinstance(default, (int, float)):
+        assert float(shown) == default
+    else:
+        assert shown == (default or "none")
+
+
+def test_the_table_names_nothing_that_is_gone() -> None:
+    table = README.split("## Settings")[1].split("\n## ")[0]
+    named = set(re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE))
+    assert named == {key for key, _ in settings()}
+
+
+def test_every_option_of_predict_is_named() -> None:
+    section = README.split("### On the command line")[1].split("### In Python")[0]
+    for parameter in command.params:
+        for option in (*parameter.opts, *parameter.secondary_opts):
+            assert option == "stdin" or option in section, option
