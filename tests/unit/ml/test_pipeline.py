@@ -71,9 +71,7 @@ def test_another_job_or_option_or_part_makes_its_own_output(context: Context) ->
     run_stage(stage, 0, context, {}, scope="job")
     run_stage(stage, 0, context, {}, scope="another")
     run_stage(stage, 1, context, {}, scope="job")
-    context.options = replace(
-        context.options, classification=ClassificationOptions(features=False)
-    )
+    context.options = replace(context.options, classification=ClassificationOptions(features=False))
     run_stage(stage, 0, context, {}, scope="job")
     assert calls == [0, 0, 1, 0]
 

@@ -1,0 +1,75 @@
+"""``/health``: whether the process lives, and whether jobs can be worked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from flask.views import MethodView
+from flask_smorest import Blueprint
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.api.errors import ServiceNotReady
+from app.api.schemas import Health
+from app.api.services import Services, services
+from app.api.spec import fails_with
+from app.queue import BrokerUnavailable
+
+blueprint = Blueprint("health", __name__, description="For load balancers and operators")
+
+_OK = {"status": "ok"}
+
+
+@blueprint.route("/health")
+class Live(MethodView):
+    """Liveness."""
+
+    @blueprint.doc(operationId="live")
+    @blueprint.response(200, Health)
+    def get(self) -> dict[str, str]:
+        """Say that the process answers; looks at nothing else."""
+        return _OK
+
+
+@blueprint.route("/health/ready")
+class Ready(MethodView):
+    """Readiness."""
+
+    @blueprint.doc(operationId="ready")
+    @fails_with(blueprint, 503)
+    @blueprint.response(200, Health)
+    def get(self) -> dict[str, str]:
+        """Say that database, broker and workers of both kinds are there, or what is missing."""
+        missing = [
+            {"field": name, "message": message} for name, message in missing_parts(services())
+        ]
+        if missing:
+            names = ", ".join(entry["field"] for entry in missing)
+            raise ServiceNotReady(f"Not ready: {names}.", missing)
+        return _OK
+
+
+def missing_parts(services: Services) -> Iterator[tuple[str, str]]:
+    """Yield the name of each part that is missing, and what is wrong with it."""
+    if not _answers(lambda: _ask_database(services), SQLAlchemyError):
+        # The workers' register lies in the database, so nothing is known of them.
+        yield "database", "It does not answer."
+    else:
+        for queue, count in services.workers.alive().items():
+            if not count:
+                yield f"workers.{queue}", "None was seen lately."
+    if not _answers(services.broker.ping, *BrokerUnavailable):
+        yield "broker", "It does not answer."
+
+
+def _ask_database(services: Services) -> None:
+    with services.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+
+
+def _answers(ask: Callable[[], None], *failures: type[Exception]) -> bool:
+    try:
+        ask()
+    except failures:
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""Turns what pydantic says of a value into one sentence: the key, the value, what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+_EXPECTED: Mapping[str, str] = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "string_too_short": "text of at least {min_length} characters",
+    "literal_error": "{expected}",
+    "greater_than": "above {gt:g}",
+    "greater_than_equal": "{ge:g} or more",
+    "less_than": "below {lt:g}",
+    "less_than_equal": "{le:g} or less",
+    "value_error": "{error}",
+    "dataclass_type": "a section with keys",
+    "model_type": "a section with keys",
+}
+_UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
+_SECRET = ("url", "key", "password", "token")
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return one sentence on the first thing that is wrong."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"]]
+    key = ".".join(path)
+    if first["type"] in _UNKNOWN_KEY:
+        return f"{key} is not a setting; allowed: {', '.join(_siblings(model, path[:-1]))}."
+    allowed = _EXPECTED.get(first["type"], first["msg"]).format(**first.get("ctx", {}))
+    return f"{key} is {_shown(key, first['input'])}; allowed: {allowed}."
+
+
+def _shown(key: str, value: object) -> str:
+    """Return the value as typed, unless it may hold a password."""
+    if key.endswith(_SECRET):
+        return "set to something else (not shown)"
+    return repr(value)
+
+
+def _siblings(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Return the keys that are known in a section."""
+    section: Any = model
+    for name in path:
+        section = section.model_fields[name].annotation
+    if is_dataclass(section):
+        return [field.name for field in fields(section)]
+    return list(section.model_fields)

@@ -1,0 +1,212 @@
+"""The settings of the program: the only reader of the environment and of ``config.yaml``.
+
+Explicit arguments win over the environment, the environment over ``config.yaml``, that over
+the defaults. An unknown key or a value that is not allowed stops the start with a
+:class:`ml.errors.SettingInvalid` that names the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from app.setting_errors import explain
+from ml.errors import OptionInvalid, SettingInvalid
+from ml.options import (
+    ClassificationOptions,
+    PipelineOptions,
+    SourceOptions,
+    SummaryOptions,
+    TranscriptionOptions,
+)
+
+PREFIX = "EMOTION_CLF_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+SHORT_NAMES: Mapping[str, str] = {
+    "DATABASE_URL": "database_url",
+    "REDIS_URL": "redis_url",
+    "ARTIFACT_URL": "artifact_url",
+    "LOG_LEVEL": "log_level",
+    "ASSEMBLYAI_API_KEY": "assemblyai_api_key",
+    "WHISPER_MODEL": "transcription__model",
+    "EMOTION_MODEL": "classification__model",
+}
+"""Variables that carry no prefix, because platforms and people know them under these names.
+Every other setting is ``EMOTION_CLF_<SECTION>__<KEY>``."""
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and strict about what it holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class JobSettings(Section):
+    """How jobs are carried: section ``jobs``."""
+
+    lease_seconds: Annotated[float, Field(ge=2)] = 60.0
+    """How long a silent worker keeps a step. After that the step goes to another worker."""
+    max_attempts: Count = 3
+    """A step that lost this many workers fails with ``worker.lost``."""
+    max_retries: Annotated[int, Field(ge=0)] = 4
+    """How often a transient error of a step is retried."""
+    retry_seconds: Positive = 2.0
+    """Longest wait before the first retry. It doubles each time; the wait is drawn below it."""
+    retry_max_seconds: Positive = 120.0
+    """Longest wait before any retry."""
+    republish_seconds: Positive = 15.0
+    """A message that nobody took for this long is sent again once its queue has moved past."""
+    max_queued: Count = 10_000
+    """Jobs that may wait; more are refused with ``queue.full``."""
+    step_seconds: Count = 7200
+    """Longest run of one step: a backstop behind the limits of the single stages."""
+    drain_seconds: Positive = 10.0
+    """How long a worker that is told to stop waits for its running step, before it gives the
+    step back to be run elsewhere."""
+    cpu_concurrency: Count = 2
+    """Steps that one CPU worker runs at the same time."""
+    worker_timeout_seconds: Positive = 15.0
+    """A worker that was not seen for this long does not count as alive."""
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """How often a lease is renewed; cancelling must reach a step within two seconds."""
+        return min(1.0, self.lease_seconds / 5)
+
+
+class ApiSettings(Section):
+    """The HTTP API: section ``api``."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8000
+    threads: Count = 16
+    """Requests that one process serves at the same time."""
+    wait_seconds: Annotated[float, Field(ge=0)] = 10.0
+    """How long ``POST /predict`` waits, unless the request says otherwise."""
+    max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """How long a request may ask it to wait."""
+    page_size: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Jobs on one page of the list, unless the request says otherwise."""
+    max_page_size: Annotated[int, Field(ge=1, le=1000)] = 100
+
+
+class PipelineSections(Section):
+    """The sections that the pipeline is told."""
+
+    source: SourceOptions = SourceOptions()
+    transcription: TranscriptionOptions = TranscriptionOptions()
+    classification: ClassificationOptions = ClassificationOptions()
+    summary: SummaryOptions = SummaryOptions()
+
+
+def _scheme(*allowed: str) -> AfterValidator:
+    def check(url: str) -> str:
+        if url.partition("://")[0] not in allowed:
+            raise ValueError(" or ".join(f"{scheme}://…" for scheme in allowed))
+        return url
+
+    return AfterValidator(check)
+
+
+class Settings(PipelineSections):
+    """Everything that can be set, checked and frozen. Use :meth:`load`."""
+
+    database_url: Annotated[str, _scheme("postgresql", "postgres", "postgresql+psycopg2")] = (
+        "postgresql://localhost:5432/emotion_clf"
+    )
+    redis_url: Annotated[str, _scheme("redis", "rediss")] = "redis://localhost:6379/0"
+    artifact_url: Annotated[str, Field(min_length=1)] = "file:///var/lib/emotion-clf/artifacts"
+    """Any fsspec address: ``file:///path``, ``s3://bucket/prefix``, ``abfs://…``."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    assemblyai_api_key: SecretStr | None = None
+    jobs: JobSettings = JobSettings()
+    api: ApiSettings = ApiSettings()
+
+    @classmethod
+    def load(cls, config: Path | None = None, **overrides: Any) -> Self:
+        """Read and check all settings; raise :class:`ml.errors.SettingInvalid`.
+
+        ``config`` names the YAML file. Without it ``EMOTION_CLF_CONFIG`` does, and without
+        that ``config.yaml`` in the working directory is read if it is there. ``overrides``
+        are by name, sections as mappings: ``load(transcription={"model": "base"})``.
+        """
+        values = _read_config(config)
+        _merge(values, _from_environment(os.environ))
+        _merge(values, overrides)
+        try:
+            return cls.model_validate(values)
+        except OptionInvalid as error:
+            raise SettingInvalid(error.text) from error
+        except ValidationError as error:
+            raise SettingInvalid(explain(error, cls)) from error
+
+    def pipeline_options(self, overrides: Mapping[str, Any] | None = None) -> PipelineOptions:
+        """Return the options of the pipeline, with those that one job overrides.
+
+        ``overrides`` is by section: ``{"classification": {"confidence_threshold": 0.5}}``.
+        Raises :class:`ml.errors.OptionInvalid` for a key or a value that is not allowed.
+        """
+        values = {name: asdict(getattr(self, name)) for name in PipelineSections.model_fields}
+        _merge(values, overrides or {})
+        try:
+            checked = PipelineSections.model_validate(values)
+        except ValidationError as error:
+            raise OptionInvalid(explain(error, PipelineSections)) from error
+        return PipelineOptions(**dict(checked))
+
+
+def _read_config(config: Path | None) -> dict[str, Any]:
+    named = config or os.environ.get(CONFIG_VARIABLE)
+    path = Path(named) if named else Path("config.yaml")
+    if not named and not path.is_file():
+        return {}
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingInvalid(f"{path} cannot be read; allowed: a readable YAML file.") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" (line {where.line + 1})" if where else ""
+        raise SettingInvalid(f"{path} is not YAML{line}; allowed: keys and values.") from error
+    if not isinstance(values or {}, dict):
+        raise SettingInvalid(f"{path} holds no keys; allowed: {', '.join(Settings.model_fields)}.")
+    return values or {}
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the environment sets; empty variables count as not set."""
+    named = {path: environment[name] for name, path in SHORT_NAMES.items() if name in environment}
+    named |= {
+        name.removeprefix(PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(PREFIX) and name != CONFIG_VARIABLE
+    }
+    values: dict[str, Any] = {}
+    for path, value in named.items():
+        section, _, key = path.partition("__")
+        if value and key:
+            values.setdefault(section, {})[key] = value
+        elif value:
+            values[section] = value
+    if isinstance(level := values.get("log_level"), str):
+        values["log_level"] = level.lower()
+    return values
+
+
+def _merge(values: dict[str, Any], stronger: Mapping[str, Any]) -> None:
+    """Overlay ``stronger`` on ``values``, section by section."""
+    for name, value in stronger.items():
+        present = values.get(name)
+        if isinstance(present, dict) and isinstance(value, Mapping):
+            values[name] = present | dict(value)
+        else:
+            values[name] = value

@@ -1,0 +1,306 @@
+"""What workers do with steps: claim, keep, finish, fail, give back.
+
+A claim's attempt number is a fencing token: every write carries it, and an update that finds
+another number, or a step that is no longer running, changes nothing and raises
+:class:`app.errors.LeaseLost`. Locks are taken in the order job, then step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, CursorResult, Engine, func, insert, select, update
+from sqlalchemy.sql import ColumnElement
+
+from app.errors import LeaseLost
+from app.job_store import cancel_idle_steps
+from app.jobs import (
+    JOB_TRANSITIONS,
+    STEP_TRANSITIONS,
+    Claim,
+    JobError,
+    JobStatus,
+    NextStage,
+    Progress,
+    StepState,
+    before,
+)
+from app.models import JobRow, ResultRow, StepRow
+from app.wakeup import notify
+from ml.errors import Cancelled
+
+
+class StepStore:
+    """Steps as workers see them. Safe to share between threads."""
+
+    def __init__(self, engine: Engine, *, lease_seconds: float = 60.0) -> None:
+        self._engine = engine
+        self._lease = timedelta(seconds=lease_seconds)
+
+    def claim(self, step_id: int, worker: str) -> Claim | None:
+        """Take a ready step; return None where there is nothing to take.
+
+        That is the fate of a message that arrives twice, or after its job was cancelled.
+        """
+        with self._engine.begin() as connection:
+            job_id = connection.execute(
+                select(StepRow.job_id).where(StepRow.id == step_id)
+            ).scalar_one_or_none()
+            if job_id is None:
+                return None
+            if not self._job_runs(connection, job_id):
+                # A shutdown that gave the step back may have crossed with the cancelling.
+                cancel_idle_steps(connection, job_id)
+                return None
+            step = connection.execute(
+                update(StepRow)
+                .where(StepRow.id == step_id)
+                .where(StepRow.state.in_(before(STEP_TRANSITIONS, StepState.RUNNING)))
+                .values(
+                    state=StepState.RUNNING,
+                    attempt=StepRow.attempt + 1,
+                    worker=worker,
+                    lease_until=func.now() + self._lease,
+                    progress=0.0,
+                    started_at=func.now(),
+                )
+                .returning(StepRow)
+            ).one_or_none()
+            if step is None:
+                return None
+            connection.execute(
+                update(JobRow)
+                .where(JobRow.id == job_id)
+                .values(
+                    status=JobStatus.RUNNING,
+                    stage=step.stage,
+                    started_at=func.coalesce(JobRow.started_at, func.now()),
+                )
+            )
+            job = connection.execute(select(JobRow).where(JobRow.id == job_id)).one()
+        return Claim(
+            step_id=step.id,
+            job_id=job.id,
+            kind=job.kind,
+            source=job.source,
+            title=job.title,
+            options=job.options,
+            stage=step.stage,
+            part=step.part,
+            parts=step.parts,
+            attempt=step.attempt,
+            failures=step.failures,
+            lease_until=step.lease_until,
+        )
+
+    def heartbeat(self, claim: Claim, progress: Progress) -> bool:
+        """Renew the lease and report progress; return whether the step shall stop.
+
+        It shall when its job was cancelled, or failed in another part. Raises LeaseLost.
+        """
+        over_parts = (
+            select(func.avg(StepRow.progress))
+            .where(StepRow.job_id == claim.job_id, StepRow.stage == claim.stage)
+            .scalar_subquery()
+        )
+        reached = func.least(1, progress.base + progress.span * over_parts)
+        with self._engine.begin() as connection:
+            runs = self._job_runs(connection, claim.job_id)
+            self._change(
+                connection,
+                claim,
+                lease_until=func.now() + self._lease,
+                progress=func.greatest(StepRow.progress, progress.fraction),
+            )
+            if runs:
+                connection.execute(
+                    update(JobRow)
+                    .where(JobRow.id == claim.job_id)
+                    .values(
+                        progress=func.greatest(JobRow.progress, reached), detail=progress.detail
+                    )
+                )
+        return not runs
+
+    def finish(
+        self,
+        claim: Claim,
+        output_key: str,
+        following: NextStage | None,
+        result: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Record the output of a step and, after the last part of its stage, go on.
+
+        The next stage becomes ready, or, where there is none, the job completes with its
+        result, all in one transaction. Calling it again after a lost reply changes nothing.
+        Raises LeaseLost, or :class:`ml.errors.Cancelled` when the job has ended meanwhile.
+        """
+        with self._engine.begin() as connection:
+            runs = self._job_runs(connection, claim.job_id)
+            if self._is_done(connection, claim, output_key):
+                return
+            self._change(
+                connection,
+                claim,
+                state=StepState.DONE,
+                output_key=output_key,
+                progress=1.0,
+                finished_at=func.now(),
+            )
+            if not runs:
+                raise Cancelled
+            if self._others_open(connection, claim):
+                return
+            if following is not None:
+                self._advance(connection, claim.job_id, following)
+            else:
+                self._complete(connection, claim.job_id, result or {})
+
+    def fail(self, claim: Claim, error: JobError) -> None:
+        """End a step and its job with an error; other parts stop. Raises LeaseLost."""
+        with self._engine.begin() as connection:
+            lock_job(connection, claim.job_id)
+            self._change(
+                connection,
+                claim,
+                state=StepState.FAILED,
+                error=asdict(error),
+                finished_at=func.now(),
+            )
+            fail_job(connection, claim.job_id, error)
+
+    def retry(self, claim: Claim, error: JobError, delay_seconds: float) -> None:
+        """Put a step aside after a transient error; it is ready again after the delay."""
+        with self._engine.begin() as connection:
+            if not self._job_runs(connection, claim.job_id):
+                raise Cancelled
+            self._change(
+                connection,
+                claim,
+                state=StepState.WAITING,
+                failures=StepRow.failures + 1,
+                error=asdict(error),
+                available_at=func.now() + timedelta(seconds=delay_seconds),
+                published_at=None,
+            )
+            notify(connection)
+
+    def stop(self, claim: Claim) -> None:
+        """Acknowledge that a cancelled step has stopped. Raises LeaseLost."""
+        with self._engine.begin() as connection:
+            self._change(connection, claim, state=StepState.CANCELLED, finished_at=func.now())
+
+    def release(self, worker: str) -> int:
+        """Give back all steps of a worker that shuts down; return how many there were.
+
+        They run elsewhere at once, and no loss is counted. What their old holder still
+        writes is void, since the next claim has another attempt number.
+        """
+        with self._engine.begin() as connection:
+            released = connection.execute(
+                update(StepRow)
+                .where(StepRow.worker == worker, StepRow.state == StepState.RUNNING)
+                .values(state=StepState.READY, worker=None, published_at=None)
+            )
+            notify(connection)
+        return released.rowcount
+
+    def outputs(self, job_id: UUID) -> dict[str, list[str]]:
+        """Return the artifact keys of the stages that are done, in part order."""
+        query = (
+            select(StepRow.stage, StepRow.output_key)
+            .where(StepRow.job_id == job_id, StepRow.state == StepState.DONE)
+            .order_by(StepRow.stage, StepRow.part)
+        )
+        keys: dict[str, list[str]] = {}
+        with self._engine.connect() as connection:
+            for stage, key in connection.execute(query):
+                keys.setdefault(stage, []).append(str(key))
+        return keys
+
+    def _fence(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
+        """Return the conditions that hold while the step is this claim's."""
+        return (
+            StepRow.id == claim.step_id,
+            StepRow.attempt == claim.attempt,
+            StepRow.state == StepState.RUNNING,
+        )
+
+    def _change(self, connection: Connection, claim: Claim, **values: Any) -> None:
+        changed: CursorResult[Any] = connection.execute(
+            update(StepRow).where(*self._fence(claim)).values(**values)
+        )
+        if changed.rowcount != 1:
+            raise LeaseLost(f"step {claim.step_id} is not attempt {claim.attempt}'s any more")
+
+    def _job_runs(self, connection: Connection, job_id: UUID) -> bool:
+        """Lock the job, and return whether work on it makes sense."""
+        return lock_job(connection, job_id) in (JobStatus.QUEUED, JobStatus.RUNNING)
+
+    def _is_done(self, connection: Connection, claim: Claim, output_key: str) -> bool:
+        """Whether this very claim has finished already, and only the reply was lost."""
+        query = select(StepRow.id).where(
+            StepRow.id == claim.step_id,
+            StepRow.attempt == claim.attempt,
+            StepRow.state == StepState.DONE,
+            StepRow.output_key == output_key,
+        )
+        return connection.execute(query).one_or_none() is not None
+
+    def _others_open(self, connection: Connection, claim: Claim) -> bool:
+        """Whether other parts of the stage are not done; the job's lock makes it exact."""
+        query = select(func.count()).where(
+            StepRow.job_id == claim.job_id,
+            StepRow.stage == claim.stage,
+            StepRow.state != StepState.DONE,
+        )
+        return connection.execute(query).scalar_one() > 0
+
+    def _advance(self, connection: Connection, job_id: UUID, following: NextStage) -> None:
+        connection.execute(
+            insert(StepRow),
+            [
+                {
+                    "job_id": job_id,
+                    "stage": following.name,
+                    "part": part,
+                    "parts": following.parts,
+                    "queue": following.queue,
+                }
+                for part in range(following.parts)
+            ],
+        )
+        connection.execute(
+            update(JobRow)
+            .where(JobRow.id == job_id)
+            .values(progress=func.greatest(JobRow.progress, following.progress), detail="")
+        )
+        notify(connection)
+
+    def _complete(self, connection: Connection, job_id: UUID, result: Mapping[str, Any]) -> None:
+        connection.execute(insert(ResultRow).values(job_id=job_id, body=dict(result)))
+        _end_job(connection, job_id, JobStatus.COMPLETED, progress=1.0, detail="")
+
+
+def lock_job(connection: Connection, job_id: UUID) -> JobStatus:
+    """Lock a job's row until the transaction ends; return its status."""
+    query = select(JobRow.status).where(JobRow.id == job_id).with_for_update()
+    return JobStatus(connection.execute(query).scalar_one())
+
+
+def fail_job(connection: Connection, job_id: UUID, error: JobError) -> None:
+    """Fail a running job and cancel its idle steps; an ended job stays as it is."""
+    _end_job(connection, job_id, JobStatus.FAILED, error=asdict(error))
+    cancel_idle_steps(connection, job_id)
+
+
+def _end_job(connection: Connection, job_id: UUID, status: JobStatus, **values: Any) -> None:
+    connection.execute(
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.status.in_(before(JOB_TRANSITIONS, status)))
+        .values(status=status, finished_at=func.now(), **values)
+    )

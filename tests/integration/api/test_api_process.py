@@ -1,0 +1,156 @@
+"""The API as a process of its own, behind waitress."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+HEAVY = ("torch", "transformers", "ctranslate2", "faster_whisper", "onnxruntime", "spacy", "numpy")
+STARTER = """
+import json, sys
+from app.api.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+print(json.dumps([name for name in {heavy!r} if name in sys.modules]))
+"""
+
+
+@contextmanager
+def started(database: str, redis_url: str, directory: Path):
+    """A running API, and its address."""
+    environment = os.environ | {
+        "DATABASE_URL": database,
+        "REDIS_URL": redis_url,
+        "ARTIFACT_URL": f"file://{directory}/artifacts",
+        "EMOTION_CLF_SOURCE__MAX_BYTES": "1000000",
+    }
+    command = [sys.executable, "-c", STARTER.format(heavy=HEAVY), "--port", "0"]
+    log = directory / "api.log"
+    with log.open("w") as sink:
+        child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=sink)
+    try:
+        yield child, f"http://127.0.0.1:{_port(child, log)}"
+    finally:
+        child.kill()
+        child.communicate()
+
+
+@pytest.fixture(scope="module")
+def address(migrated_url, redis_url, tmp_path_factory):
+    """The address of one API for all tests that do not stop it."""
+    with started(migrated_url, redis_url, tmp_path_factory.mktemp("api")) as (_, address):
+        yield address
+
+
+def _port(child, log) -> int:
+    for _ in range(300):
+        found = re.search(r'"port": (\d+)', log.read_text())
+        if found:
+            return int(found[1])
+        assert child.poll() is None, log.read_text()
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def exchange(address: str, request: bytes) -> tuple[bytes, bytes]:
+    """Send bytes as they are; return head and body of the answer."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return head, body
+
+
+def test_it_serves_without_any_model_and_stops_when_told(database, redis_url, tmp_path):
+    with started(database, redis_url, tmp_path) as (child, address):
+        _use(address)
+        began = time.monotonic()
+        child.send_signal(signal.SIGTERM)
+        output, _ = child.communicate(timeout=10)
+        assert time.monotonic() - began < 3
+    assert json.loads(output) == []
+    assert '"service": "api"' in (tmp_path / "api.log").read_text().splitlines()[-1]
+
+
+def _use(address):
+    job = requests.post(f"{address}/jobs", json={"text": "I love it."}, timeout=10)
+    assert job.status_code == 202
+    upload = requests.post(f"{address}/jobs", files={"file": ("a.wav", b"RIFF")}, timeout=10)
+    assert upload.status_code == 202
+    for path in ("/jobs", "/openapi.json", "/docs", "/metrics", "/health/ready"):
+        assert requests.get(address + path, timeout=10).status_code in (200, 503)
+
+
+def test_a_chunked_upload_without_a_length_is_counted(address):
+
+    def body(size):
+        yield b'--cut\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        for _ in range(size // 10_000):
+            yield b"x" * 10_000
+        yield b"\r\n--cut--\r\n"
+
+    headers = {"Content-Type": "multipart/form-data; boundary=cut"}
+    small = requests.post(f"{address}/jobs", data=body(500_000), headers=headers, timeout=10)
+    assert small.status_code == 202
+    large = requests.post(f"{address}/jobs", data=body(1_010_000), headers=headers, timeout=10)
+    assert (large.status_code, large.json()["code"]) == (413, "source.too_large")
+
+
+@pytest.mark.parametrize(
+    ("name", "request_bytes", "status", "code"),
+    [
+        ("no HTTP", b"hello\r\n\r\n", 400, "request.malformed"),
+        ("bad length", b"POST /jobs HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, None),
+        ("long headers", b"GET / HTTP/1.1\r\nX: " + b"x" * 32_749, 431, None),
+        (
+            "a length beyond every limit",
+            b"POST /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\nx",
+            413,
+            "request.too_large",
+        ),
+    ],
+)
+def test_what_never_reaches_the_application_is_a_problem_too(
+    address, name, request_bytes, status, code
+):
+    head, body = exchange(address, request_bytes)
+    assert head.split()[1] == str(status).encode()
+    assert b"application/problem+json" in head
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert code in (None, problem["code"])
+
+
+def test_waiting_requests_leave_threads_for_others(address):
+    with ThreadPoolExecutor(32) as pool:
+        waiting = [
+            pool.submit(
+                requests.post,
+                f"{address}/predict",
+                json={"text": "Hm."},
+                headers={"Prefer": "wait=2"},
+                timeout=30,
+            )
+            for _ in range(32)
+        ]
+        time.sleep(0.5)
+        began = time.monotonic()
+        assert requests.get(f"{address}/jobs", timeout=10).status_code == 200
+        assert time.monotonic() - began < 1
+        assert {reply.result().status_code for reply in waiting} == {202}
