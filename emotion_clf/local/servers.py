@@ -19,6 +19,7 @@ from pathlib import Path
 from emotion_clf.local.processes import Child, wait_until
 from ml.errors import ExtraMissing, ServiceError
 
+_Words = list[str | Path]
 _UNPRIVILEGED = 65534
 """The user id of ``nobody``: PostgreSQL refuses to run as root."""
 
@@ -94,7 +95,7 @@ class Postgres:
         if not (data / "PG_VERSION").exists():
             self._initialise(data, password)
         self._stop_leftover(data)
-        command = [self._bin / "postgres", "-D", data, "-p", str(self.port)]
+        command: _Words = [self._bin / "postgres", "-D", data, "-p", str(self.port)]
         settings = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=100"]
         for setting in settings:
             command += ["-c", setting]
@@ -122,7 +123,7 @@ class Postgres:
 
     def _initialise(self, data: Path, password: Path) -> None:
         shutil.rmtree(data, ignore_errors=True)
-        command = [self._bin / "initdb", "-D", data, "-U", "emotion", "--encoding=UTF8"]
+        command: _Words = [self._bin / "initdb", "-D", data, "-U", "emotion", "--encoding=UTF8"]
         # Nothing can be lost yet: without the flush to disk this takes half the time.
         command += ["--no-sync"]
         command += ["--no-locale", "--auth=scram-sha-256", f"--pwfile={password}"]
@@ -133,14 +134,14 @@ class Postgres:
     def _stop_leftover(self, data: Path) -> None:
         """Stop a server that an earlier, killed service left running on this data."""
         if (data / "postmaster.pid").exists():
-            command = [self._bin / "pg_ctl", "stop", "-D", data, "-m", "fast"]
+            command: _Words = [self._bin / "pg_ctl", "stop", "-D", data, "-m", "fast"]
             subprocess.run(self._as_server(command), capture_output=True, check=False)
 
     def _answers(self, data: Path) -> bool:
         pid_file = data / "postmaster.pid"
         return pid_file.exists() and pid_file.read_text().splitlines()[-1].strip() == "ready"
 
-    def _as_server(self, command: list[str | Path]) -> list[str]:
+    def _as_server(self, command: _Words) -> list[str]:
         words = [str(word) for word in command]
         if os.geteuid() != 0:
             return words

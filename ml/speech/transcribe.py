@@ -41,7 +41,9 @@ def transcribe(context: Context, recording: Recording, part: int) -> Transcript:
     with context.store.open(recording.audio) as wav:
         audio = read_span(wav, span)
     windows = patience.run(lambda: speech_windows(audio))
-    whisper = patience.run(lambda: load(options.model, options.threads))
+    # Not in a thread: a model that was loaded in a thread that has ended runs several times
+    # slower afterwards (CTranslate2 4.8, measured).
+    whisper = load(options.model, options.threads)
     language, probability = "en", 1.0
     if windows:
         language, probability = patience.run(
