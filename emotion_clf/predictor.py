@@ -43,6 +43,7 @@ class EmotionPredictor:
             in_order=in_order,
             use_features=options.features,
             confidence_threshold=options.confidence_threshold,
+            batch_size=options.batch_size,
         )
 
     def predict_iter(self, texts: Iterable[str]) -> Iterator[Prediction]:
@@ -52,6 +53,7 @@ class EmotionPredictor:
             texts,
             use_features=options.features,
             confidence_threshold=options.confidence_threshold,
+            batch_size=options.batch_size,
         )
 
     def analyze(

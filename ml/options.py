@@ -76,7 +76,7 @@ class ClassificationOptions:
     confidence_threshold: float = 0.65
     """Predictions with a lower confidence are marked ``low_confidence``."""
     batch_size: int = 32
-    """Sentences a batch, at most."""
+    """Sentences that are classified at once; a cancel is heard between two batches."""
     features: bool = True
     """Whether the linguistic features are fused into the prediction."""
     threads: int = 0

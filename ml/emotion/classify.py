@@ -38,6 +38,7 @@ def classify(context: Context, said: Sentences) -> Predictions:
         features=np.asarray(said.features, dtype=np.float32) if said.features else None,
         use_features=options.features,
         confidence_threshold=options.confidence_threshold,
+        batch_size=options.batch_size,
         should_stop=context.check,
     )
     return Predictions(tuple(predictions), f"{classifier.name} {classifier.version}")

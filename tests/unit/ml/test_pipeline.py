@@ -91,7 +91,7 @@ def test_a_cancelled_job_starts_no_stage(context: Context) -> None:
 def test_progress_rises_to_the_end_and_names_the_stages() -> None:
     reports: list[tuple[str, float]] = []
     runner = Runner(progress=lambda stage, fraction, detail: reports.append((stage, fraction)))
-    analysis = runner.run(Input("text", "I am so happy. Then it broke, and I was furious!"))
+    analysis = runner.run(Input("text", "I am so happy for you. I am so angry with you!"))
     fractions = [fraction for _, fraction in reports]
     assert fractions == sorted(fractions)
     assert [segment.emotion for segment in analysis.segments] == ["happiness", "anger"]

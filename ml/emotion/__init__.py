@@ -1,0 +1,1 @@
+"""The classifier: its checkpoint, its runtime, and what is made of its predictions."""

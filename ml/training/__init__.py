@@ -1,0 +1,1 @@
+"""What makes the classifier's checkpoint: data, training, evaluation, export."""

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from ml.errors import OptionInvalid, SettingInvalid
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the settings of whoever runs the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "REDIS_URL", "ARTIFACT_URL", "LOG_LEVEL", "WHISPER_MODEL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def config(text: str) -> Path:
+    path = Path("settings.yaml")
+    path.write_text(text)
+    return path
+
+
+def test_defaults() -> None:
+    settings = Settings.load()
+    assert settings.jobs.lease_seconds == 60
+    assert settings.classification.confidence_threshold == 0.65
+    assert settings.pipeline_options().transcription.model == "tiny.en"
+
+
+def test_explicit_beats_environment_beats_file_beats_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = config("source: {max_bytes: 1, max_characters: 1, part_seconds: 40}")
+    monkeypatch.setenv("EMOTION_CLF_SOURCE__MAX_BYTES", "2")
+    monkeypatch.setenv("EMOTION_CLF_SOURCE__MAX_CHARACTERS", "2")
+    source = Settings.load(path, source={"max_bytes": 3}).source
+    assert (source.max_bytes, source.max_characters, source.part_seconds) == (3, 2, 40)
+    assert source.timeout == 600
+
+
+def test_well_known_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISPER_MODEL", "medium")
+    monkeypatch.setenv("EMOTION_MODEL", "org/name")
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://db/x")
+    settings = Settings.load()
+    assert settings.transcription.model == "medium"
+    assert settings.classification.model == "org/name"
+    assert settings.log_level == "debug"
+    assert settings.database_url == "postgresql://db/x"
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WHISPER_MODEL", "")
+    assert Settings.load().transcription.model == "tiny.en"
+
+
+def test_config_in_the_working_directory_is_read() -> None:
+    Path("config.yaml").write_text("jobs: {max_attempts: 5}")
+    assert Settings.load().jobs.max_attempts == 5
+
+
+def test_variable_names_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_CLF_CONFIG", str(config("jobs: {max_attempts: 6}")))
+    assert Settings.load().jobs.max_attempts == 6
+
+
+BAD = [
+    ("sorce: {}", ["sorce", "source"]),
+    ("source: {max_byte: 1}", ["source.max_byte", "max_bytes"]),
+    ("source: {max_bytes: many}", ["source.max_bytes", "'many'", "a whole number"]),
+    ("source: {max_bytes: 1.5}", ["source.max_bytes", "1.5", "a whole number"]),
+    ("source: {max_bytes: -1}", ["source.max_bytes", "-1", "above 0"]),
+    ("source: {max_seconds: .nan}", ["source.max_seconds", "nan"]),
+    ("source: {max_seconds: .inf}", ["source.max_seconds", "inf", "finite"]),
+    ("source: 3", ["source", "3", "a section"]),
+    ("source: null", ["source", "None", "a section"]),
+    ("transcription: {method: magic}", ["transcription.method", "'magic'", "faster-whisper"]),
+    ("classification: {confidence_threshold: 2}", ["confidence_threshold", "2", "0 to 1"]),
+    ("classification: {features: maybe}", ["classification.features", "maybe", "true or false"]),
+    ("summary: {timeline_bins: 0}", ["summary.timeline_bins", "0", "1 to 1000"]),
+    ("jobs: {lease_seconds: 1}", ["jobs.lease_seconds", "1", "2 or more"]),
+    ("jobs: {max_attempts: 0}", ["jobs.max_attempts", "0", "1 or more"]),
+    ("jobs: {retry_seconds: 0}", ["jobs.retry_seconds", "0", "above 0"]),
+    ("jobs: {colour: red}", ["jobs.colour", "lease_seconds"]),
+    ("api: {port: 70000}", ["api.port", "70000", "65535 or less"]),
+    ("api: {host: 3}", ["api.host", "3", "text"]),
+    ("log_level: loud", ["log_level", "'loud'", "debug", "error"]),
+    ("database_url: mysql://x", ["database_url", "postgresql://"]),
+    ("redis_url: http://x", ["redis_url", "redis://"]),
+    ("artifact_url: ''", ["artifact_url", "at least 1"]),
+    ("- a\n- b", ["settings.yaml", "keys"]),
+    ("a: [", ["settings.yaml", "YAML", "line"]),
+]
+
+
+@pytest.mark.parametrize(("text", "named"), BAD, ids=[text[:40] for text, _ in BAD])
+def test_a_bad_setting_stops_the_start_and_is_named(text: str, named: list[str]) -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        Settings.load(config(text))
+    for words in named:
+        assert words in caught.value.text
+
+
+def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_CLF_JOBS__MAX_ATEMPTS", "3")
+    with pytest.raises(SettingInvalid, match=r"jobs\.max_atempts.*max_attempts"):
+        Settings.load()
+
+
+def test_a_missing_config_is_named() -> None:
+    with pytest.raises(SettingInvalid, match=r"gone\.yaml"):
+        Settings.load(Path("gone.yaml"))
+
+
+def test_no_password_in_a_message() -> None:
+    with pytest.raises(SettingInvalid) as caught:
+        Settings.load(database_url="mysql://me:hunter2@db/x")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_key_is_a_secret() -> None:
+    settings = Settings.load(assemblyai_api_key="hunter2")
+    assert "hunter2" not in repr(settings)
+    assert settings.assemblyai_api_key is not None
+    assert settings.assemblyai_api_key.get_secret_value() == "hunter2"
+
+
+def test_settings_are_frozen() -> None:
+    settings = Settings.load()
+    with pytest.raises(ValueError, match="frozen"):
+        settings.redis_url = "redis://elsewhere"  # type: ignore[misc]
+
+
+def test_a_job_overrides_options() -> None:
+    options = Settings.load(classification={"batch_size": 7}).pipeline_options(
+        {"classification": {"confidence_threshold": 0.5}}
+    )
+    assert options.classification.confidence_threshold == 0.5
+    assert options.classification.batch_size == 7
+
+
+@pytest.mark.parametrize(
+    ("overrides", "named"),
+    [
+        ({"colour": {}}, "colour"),
+        ({"summary": {"bins": 3}}, "timeline_bins"),
+        ({"summary": 3}, "a section"),
+        ({"summary": {"timeline_bins": "x"}}, "a whole number"),
+        ({"classification": {"confidence_threshold": 7}}, "0 to 1"),
+    ],
+)
+def test_a_bad_option_of_a_job(overrides: dict[str, object], named: str) -> None:
+    with pytest.raises(OptionInvalid, match=named):
+        Settings.load().pipeline_options(overrides)
+
+
+def test_loading_settings_loads_nothing_heavy() -> None:
+    code = "import sys, app.settings; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"numpy", "spacy", "flask", "celery", "sqlalchemy", "faster_whisper", "onnxruntime"}
+    assert not heavy & set(done.stdout.split())
