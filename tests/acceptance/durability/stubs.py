@@ -1,0 +1,53 @@
+"""Stages that need no model, take a while, and misbehave when the text asks for it.
+
+The text is ``name seconds behaviour``. Behaviours: ``kill`` ends the process that classifies,
+``deaf`` does not look at ``Context.check`` while it classifies, ``real`` none of these.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+
+import ml.pipeline
+from ml.results import Analysis, Sentence, Summary
+from ml.stage import Context, Outputs, Predictions, Sentences
+
+
+def work(context: Context, *, deaf: bool = False) -> None:
+    """Take the time that the text asks for, in turns: a stopped process takes the rest later."""
+    turns = round(float(context.source.value.split()[1]) / 0.05)
+    for turn in range(turns):
+        time.sleep(0.05)
+        context.progress(turn / turns, f"{turn} of {turns}")
+        if not deaf:
+            context.check()
+
+
+def segment(context: Context, outputs: Outputs, part: int) -> Sentences:
+    work(context)
+    said = Sentence(0, context.source.value)
+    return Sentences("en", (said,), ((0.0,),), "stub", None, {})
+
+
+def classify(context: Context, outputs: Outputs, part: int) -> Predictions:
+    behaviour = context.source.value.split()[2]
+    if behaviour == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    work(context, deaf=behaviour == "deaf")
+    # Another process may have another answer, as a model on other hardware has.
+    return Predictions((), f"stub {os.getpid()}")
+
+
+def aggregate(context: Context, outputs: Outputs, part: int) -> Analysis:
+    work(context)
+    model = outputs.one("classify", Predictions).model
+    return Analysis("en", None, {"classification": model}, (), Summary(0, 0.0, None, {}, (), ()))
+
+
+RUN = {"segment": segment, "classify": classify, "aggregate": aggregate}
+ml.pipeline.STAGES = tuple(
+    replace(stage, run=RUN.get(stage.name, stage.run)) for stage in ml.pipeline.STAGES
+)

@@ -1,0 +1,104 @@
+"""Starts a worker: ``python -m workers.main cpu`` or ``python -m workers.main gpu``."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import socket
+import sys
+from typing import Any
+
+from celery.exceptions import WorkerLostError
+from celery.signals import task_failure, worker_ready, worker_shutting_down
+
+from app.db import create_db_engine
+from app.dispatch_store import DispatchStore
+from app.jobs import QUEUES, Queue
+from app.settings import Settings
+from app.step_store import StepStore
+from app.worker_store import WorkerStore
+from ml.errors import EmotionClfError
+from workers.presence import Presence
+
+WARM: dict[Queue, list[str]] = {"cpu": ["workers.warm_cpu"], "gpu": ["workers.warm_gpu"]}
+"""Modules that load, in each child, what the first step would otherwise wait for."""
+
+
+def node_name(queue: Queue) -> str:
+    """Return a name that no other worker has or had, even one with the same process id."""
+    return f"{queue}-{secrets.token_hex(4)}@{socket.gethostname()}"
+
+
+def create_presence(settings: Settings, queue: Queue) -> Presence:
+    """Return what speaks for this worker process."""
+    jobs = settings.jobs
+    engine = create_db_engine(settings.database_url, pool_size=2)
+    return Presence(
+        node_name(queue),
+        workers=WorkerStore(engine, timeout_seconds=jobs.worker_timeout_seconds),
+        steps=StepStore(engine, lease_seconds=jobs.lease_seconds),
+        dispatch=DispatchStore(engine, max_attempts=jobs.max_attempts),
+        drain_seconds=jobs.drain_seconds,
+    )
+
+
+def connect_signals(presence: Presence) -> None:
+    """Tell the presence what Celery notices in the parent process."""
+
+    def ready(**_: object) -> None:
+        presence.start()
+
+    def shutting_down(**_: object) -> None:
+        presence.drain()
+
+    def failed(exception: BaseException, kwargs: dict[str, Any], **_: object) -> None:
+        if isinstance(exception, WorkerLostError):
+            presence.lose(int(kwargs["step_id"]))
+
+    worker_ready.connect(ready, weak=False)
+    worker_shutting_down.connect(shutting_down, weak=False)
+    task_failure.connect(failed, weak=False)
+
+
+def run(queue: Queue, settings: Settings) -> int:
+    """Run a worker of one queue until it is told to stop; return its exit status."""
+    from workers.celery_app import app  # reads the settings, which main has found sound
+
+    presence = create_presence(settings, queue)
+    app.conf.update(
+        include=[*app.conf.include, *WARM[queue], "workers.announce"],
+        emotion_clf_node=presence.worker,
+        emotion_clf_queue=queue,
+    )
+    connect_signals(presence)
+    worker = app.Worker(
+        hostname=presence.worker,
+        queues=[queue],
+        pool="prefork",
+        # One process a GPU: two would each hold the models and take turns anyway.
+        concurrency=1 if queue == "gpu" else settings.jobs.cpu_concurrency,
+        without_gossip=True,
+        without_mingle=True,
+        task_events=True,
+    )
+    try:
+        worker.start()
+    finally:
+        presence.leave()
+    return int(worker.exitcode or 0)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m workers.main", description=__doc__)
+    parser.add_argument("queue", choices=QUEUES)
+    queue: Queue = parser.parse_args(arguments).queue
+    try:
+        return run(queue, Settings.load())
+    except EmotionClfError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

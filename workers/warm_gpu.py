@@ -1,0 +1,29 @@
+"""Loads the models in each child of a GPU worker, before its first step.
+
+The parent connects this too, since Celery has it import what its children import, but the
+models are imported and loaded in the children alone.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from celery.signals import worker_process_init
+
+from app.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def warm(**_: object) -> None:
+    """Load and run each model once. One that is missing is reported by the first step."""
+    from ml.emotion import classify
+    from ml.speech import whisper
+
+    options = Settings.load().pipeline_options()
+    started = time.monotonic()
+    whisper.warm(options.transcription.model, options.transcription.threads)
+    classify.classifier_of(options.classification)
+    log.info("models.warm", seconds=round(time.monotonic() - started, 1))
