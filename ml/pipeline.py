@@ -71,6 +71,19 @@ def _aggregate(context: Context, outputs: Outputs, part: int) -> Analysis:
     )
 
 
+def _features_version(options: PipelineOptions) -> str:
+    from ml.text.features import FEATURES_VERSION
+
+    return FEATURES_VERSION
+
+
+def _classification(options: PipelineOptions) -> list[Any]:
+    from ml.emotion.classify import identity_of
+
+    chosen = options.classification
+    return [identity_of(chosen), chosen.features, chosen.confidence_threshold]
+
+
 STAGES: tuple[Stage[Any], ...] = (
     Stage(
         name="fetch",
@@ -105,6 +118,7 @@ STAGES: tuple[Stage[Any], ...] = (
         needs=("fetch", "transcribe"),
         weight=0.05,
         run=_segment,
+        depends_on=_features_version,
     ),
     Stage(
         name="classify",
@@ -114,11 +128,7 @@ STAGES: tuple[Stage[Any], ...] = (
         needs=("segment",),
         weight=0.15,
         run=_classify,
-        depends_on=lambda options: [
-            options.classification.model,
-            options.classification.features,
-            options.classification.confidence_threshold,
-        ],
+        depends_on=_classification,
     ),
     Stage(
         name="aggregate",

@@ -87,6 +87,14 @@ class Checkpoint:
         )
 
 
+def identity(path: Path | None = None) -> str:
+    """Return what tells this checkpoint from any other; None is the carried one.
+
+    ``config.json`` holds the digests of all other files that matter.
+    """
+    return digest(_read(CARRIED if path is None else path, CONFIG))
+
+
 def digest(content: bytes) -> str:
     """Return the SHA-256 of ``content`` as ``config.json`` holds it."""
     return hashlib.sha256(content).hexdigest()

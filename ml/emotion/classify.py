@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml.emotion.checkpoint import identity
 from ml.options import ClassificationOptions
 from ml.stage import Context, Predictions, Sentences
 
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
     from ml.emotion.classifier import Classifier
 
 
+def _folder(model: str) -> Path | None:
+    return None if model == "default" else Path(model)
+
+
 @lru_cache(maxsize=1)
 def load(model: str, threads: int) -> Classifier:
     """Return this process's classifier, loaded once."""
     from ml.emotion.classifier import Classifier
 
-    return Classifier(None if model == "default" else Path(model), threads=threads)
+    return Classifier(_folder(model), threads=threads)
+
+
+def identity_of(options: ClassificationOptions) -> str:
+    """Return the digest of the checkpoint that the options name, without loading it."""
+    return identity(_folder(options.model))
 
 
 def classifier_of(options: ClassificationOptions) -> Classifier:

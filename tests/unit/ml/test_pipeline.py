@@ -76,6 +76,18 @@ def test_another_job_or_option_or_part_makes_its_own_output(context: Context) ->
     assert calls == [0, 0, 1, 0]
 
 
+def test_a_new_checkpoint_or_new_features_make_new_outputs(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = {stage.name: stage for stage in STAGES}
+    classify, segment = stages["classify"], stages["segment"]
+    before = [stage.depends_on(context.options) for stage in (classify, segment)]
+    monkeypatch.setattr("ml.emotion.classify.identity", lambda folder: "another")
+    monkeypatch.setattr("ml.text.features.FEATURES_VERSION", "another")
+    after = [stage.depends_on(context.options) for stage in (classify, segment)]
+    assert all(old != new for old, new in zip(before, after, strict=True))
+
+
 def test_a_cancelled_job_starts_no_stage(context: Context) -> None:
     calls: list[int] = []
 

@@ -13,6 +13,7 @@ from ml.emotion.checkpoint import (
     TOKENIZER,
     Checkpoint,
     digest,
+    identity,
 )
 from ml.emotion.classifier import Classifier
 from ml.errors import ModelUnavailable
@@ -43,6 +44,12 @@ def test_the_carried_checkpoint_is_small_and_complete():
 
 def test_a_copy_elsewhere_loads(copied):
     assert Checkpoint.load(copied).version == Checkpoint.load().version
+
+
+def test_another_checkpoint_has_another_identity(copied):
+    assert identity(copied) == identity()
+    rewrite(copied, version="9")
+    assert identity(copied) != identity()
 
 
 def test_a_missing_folder_is_named_without_its_path(tmp_path):
