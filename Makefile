@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 SAMPLE := tests/data/jfk.flac
 
-.PHONY: help demo serve test lint format lock clean
+.PHONY: help demo serve test test-train lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -18,6 +18,9 @@ serve: .venv/local  ## run the local service until Ctrl-C
 
 test: .venv/dev lint  ## lint, then every test: unit, integration, acceptance
 	$(BIN)/pytest
+
+test-train: .venv-train/ready  ## the tests of the training code, in an environment with torch
+	.venv-train/bin/python -m pytest tests/unit/ml/training
 
 lint: .venv/dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -36,7 +39,7 @@ lock: .venv/uv  ## choose the newest versions that fit, into requirements*.lock
 		--extra dev --constraint requirements.lock setup.cfg --output-file requirements-dev.lock
 
 clean:  ## remove the environment and what the demo left
-	rm -rf .venv .demo build *.egg-info
+	rm -rf .venv .venv-train .demo build *.egg-info
 
 .venv/uv:
 	$(PYTHON) -m venv .venv
@@ -50,4 +53,12 @@ clean:  ## remove the environment and what the demo left
 
 .venv/dev: .venv/local requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
+	@touch $@
+
+# An environment of its own: the others prove that running needs no torch.
+.venv-train/ready: .venv/uv setup.cfg
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/pip install --quiet torch==2.13.0
+	$(BIN)/uv pip install --quiet --python .venv-train/bin/python \
+		--constraint requirements-dev.lock -e '.[train]' pytest pytest-timeout hypothesis
 	@touch $@
