@@ -42,6 +42,8 @@ clean:  ## remove the environment and what the demo left
 	rm -rf .venv .venv-train .demo build *.egg-info
 
 .venv/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet uv
 	@touch $@
