@@ -52,3 +52,7 @@ def test_every_option_of_predict_is_named() -> None:
     for parameter in command.params:
         for option in (*parameter.opts, *parameter.secondary_opts):
             assert option == "stdin" or option in section, option
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    assert not re.findall(r"\b[A-Z]+_(?:SESSION|FIGURES|TABLE)\b", README)
