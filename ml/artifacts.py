@@ -6,6 +6,7 @@ step and a resumed job find what is there already.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
@@ -77,7 +78,12 @@ class ArtifactStore:
         target = self._path(key)
         self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
         temporary = f"{target}.{uuid.uuid4().hex}.tmp"
-        with self._fs.open(temporary, "wb") as sink:
-            while data := source.read(chunk):
-                sink.write(data)
-        self._fs.mv(temporary, target)
+        try:
+            with self._fs.open(temporary, "wb") as sink:
+                while data := source.read(chunk):
+                    sink.write(data)
+            self._fs.mv(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._fs.rm_file(temporary)
+            raise

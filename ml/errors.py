@@ -56,6 +56,7 @@ class SourceUnreachable(SourceError):
 
 class SourceTimeout(SourceUnreachable):
     code = "source.timeout"
+    transient = False  # it has had its time; the next attempt would take as long
     message = "The download took too long."
 
 
@@ -137,9 +138,8 @@ class SpeechError(EmotionClfError):
 
 class SpeechTimeout(SpeechError):
     code = "speech.timeout"
-    transient = True
     message = "Speech recognition took too long."
-    hint = "Try again, or raise transcription.timeout."
+    hint = "Raise transcription.timeout, or choose a smaller transcription.model."
 
 
 class SpeechAuth(SpeechError):

@@ -71,6 +71,13 @@ def _aggregate(context: Context, outputs: Outputs, part: int) -> Analysis:
     )
 
 
+def _transcription(options: PipelineOptions) -> list[Any]:
+    from ml.speech.weights import identity
+
+    chosen = options.transcription
+    return [chosen.method, chosen.model, identity(chosen.model), chosen.beam_size]
+
+
 def _features_version(options: PipelineOptions) -> str:
     from ml.text.features import FEATURES_VERSION
 
@@ -104,11 +111,7 @@ STAGES: tuple[Stage[Any], ...] = (
         needs=("fetch",),
         weight=0.60,
         run=_transcribe,
-        depends_on=lambda options: [
-            options.transcription.method,
-            options.transcription.model,
-            options.transcription.beam_size,
-        ],
+        depends_on=_transcription,
     ),
     Stage(
         name="segment",

@@ -125,8 +125,10 @@ class SpeakerSummary:
 class Summary:
     """The recording as a whole.
 
-    ``emotions`` is the share of speech time spent in each base emotion (for text jobs:
-    the share of characters); it sums to 1, or is all zero where nothing was said.
+    ``emotions`` is the expected share of speech time in each base emotion: the mean of the
+    sentences' distributions, weighted by their time (for text jobs: by their characters). A
+    count of each sentence's most probable emotion would throw the doubt away. It sums to 1,
+    or is all zero where nothing was said.
     """
 
     segments: int

@@ -45,7 +45,6 @@ class Recording:
     duration: float
     parts: tuple[Span, ...]
     """Consecutive stretches that cover the recording, cut at silences."""
-    title: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,24 @@ def encode(path: Path, samples: np.ndarray, rate: int, *, with_video: bool = Fal
     return path
 
 
+def raw(path: Path, rate: int, samples: int, packet_samples: int) -> Path:
+    """Write silence in packets of a size and rate of one's own: raw samples or FLAC."""
+    container_name, codec = {
+        ".mka": ("matroska", "pcm_s16le"),
+        ".mov": ("mov", "pcm_s16le"),
+        ".flac": ("flac", "flac"),
+    }[path.suffix]
+    with av.open(str(path), "w", format=container_name) as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        for start in range(0, samples, packet_samples):
+            block = np.zeros((1, min(packet_samples, samples - start)), np.int16)
+            frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = rate, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
 def silent_video(path: Path) -> Path:
     """Write an mp4 file that has pictures and no sound."""
     with av.open(str(path), "w", format="mp4") as container:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -45,7 +44,7 @@ class Classifier:
 
     def predict(
         self,
-        texts: Sequence[str],
+        texts: Iterable[str],
         *,
         in_order: bool = False,
         features: NDArray[np.floating] | None = None,
@@ -77,7 +76,9 @@ class Classifier:
         :class:`~ml.errors.TextEmpty` for a text without a visible character and
         :class:`~ml.errors.OptionInvalid` for anything else that cannot be used.
         """
-        _check(texts, confidence_threshold)
+        if not 0 <= confidence_threshold <= 1:
+            raise OptionInvalid(f"confidence_threshold is {confidence_threshold}; allowed: 0 to 1.")
+        texts = list(_checked(texts))
         if not texts:
             return []
         vectors = self._features(texts, features, use_features)
@@ -162,23 +163,17 @@ class Classifier:
         )
 
 
-def _check(texts: Sequence[str], confidence_threshold: float) -> None:
-    """Raise for what cannot be classified, and name the first offender."""
-    if isinstance(texts, str):
-        raise OptionInvalid("texts is one text; wanted: a list of texts.")
-    if not 0 <= confidence_threshold <= 1:
-        raise OptionInvalid(f"confidence_threshold is {confidence_threshold}; allowed: 0 to 1.")
-    deque(_checked(texts), maxlen=0)
-
-
 def _checked(texts: Iterable[str]) -> Iterator[str]:
     """Yield ``texts``; raise for the first that is no text or empty, by its index."""
+    if isinstance(texts, str):
+        raise OptionInvalid("texts is one text; wanted: a list of texts.")
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise OptionInvalid(f"texts[{index}] is {type(text).__name__}; wanted: text.")
         if not text.strip():
             raise TextEmpty(f"texts[{index}] is empty.")
-        yield text
+        # NumPy's texts are a class of their own, which tokenizer and JSON need not know.
+        yield str(text)
 
 
 def _named(names: Sequence[str], values: Floats) -> dict[str, float]:

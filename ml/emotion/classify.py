@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,22 @@ if TYPE_CHECKING:
     from ml.emotion.classifier import Classifier
 
 
+_LOADING = threading.Lock()
+
+
 def _folder(model: str) -> Path | None:
     return None if model == "default" else Path(model)
 
 
-@lru_cache(maxsize=1)
 def load(model: str, threads: int) -> Classifier:
     """Return this process's classifier, loaded once."""
+    # The cache alone would load as many as there are threads that ask at first.
+    with _LOADING:
+        return _load(model, threads)
+
+
+@lru_cache(maxsize=1)
+def _load(model: str, threads: int) -> Classifier:
     from ml.emotion.classifier import Classifier
 
     return Classifier(_folder(model), threads=threads)

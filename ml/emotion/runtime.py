@@ -8,7 +8,6 @@ that runs together: in a batch of 1,000 comments the company moved probabilities
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,6 +21,7 @@ from ml.emotion.checkpoint import ENCODER, HEADS, TOKENIZER, Checkpoint
 from ml.emotion.context import neighbours
 from ml.emotion.probabilities import Logits
 from ml.errors import ModelUnavailable
+from ml.processors import cores
 
 _HEADS_BATCH = 512
 
@@ -37,7 +37,7 @@ class Runtime:
         self._encoder = _session(checkpoint.encoder, ENCODER)
         self._heads = _session(checkpoint.heads, HEADS)
         self._tokenizer = _tokenizer(checkpoint)
-        self._pool = ThreadPoolExecutor(threads or _cores(), "encoder")
+        self._pool = ThreadPoolExecutor(threads or cores(), "encoder")
         self.hidden = int(self._heads.get_inputs()[0].shape[1])
         self.feature_count = int(self._heads.get_inputs()[3].shape[1])
 
@@ -115,10 +115,3 @@ def _tokenizer(checkpoint: Checkpoint) -> Any:
     tokenizer.no_padding()
     tokenizer.enable_truncation(checkpoint.max_tokens)
     return tokenizer
-
-
-def _cores() -> int:
-    """Return how many cores this process may use, which in a container is fewer than exist."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -31,7 +31,16 @@ _CODEC_NAMES = (
 )
 CODECS = frozenset(_CODEC_NAMES.split())
 """FFmpeg's audio decoders."""
-_BATCH_PACKETS = 32
+RATES = range(4_000, 384_001)
+"""Sample rates in Hz. At 1 Hz a kilobyte would become a quarter of an hour."""
+MAX_PACKET_BYTES = 1 << 20
+"""A codec's packets have kilobytes; raw samples are packed by fractions of a second."""
+_MAX_PACKET_SAMPLES = 2 * MAX_PACKET_BYTES
+"""Over all channels; what FFmpeg refuses to decode. No codec puts more than two samples into
+a byte, but for silence, of which a few bytes can stand for any number."""
+MAX_READ_BYTES = 128 << 20
+"""Read for the header, or for one packet of sound or picture: FFmpeg holds either in memory as
+a whole, before anybody can judge it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +66,10 @@ def decode(
 ) -> Decoded:
     """Decode the first usable audio track of an open file into a WAV file at ``target``.
 
-    A file that breaks off is decoded as far as it goes. Memory stays flat: nothing is held
-    beyond a few packets. ``on_progress`` is called several times a second with the seconds
-    decoded and the seconds that the header promises (None if it promises nothing); what it
-    raises ends the decoding.
+    A file that breaks off is decoded as far as it goes. Memory stays flat: one packet is held
+    at a time, and its samples are counted before they are resampled. ``on_progress`` is called
+    for each packet with the seconds decoded and the seconds that the header promises (None if
+    it promises nothing); what it raises ends the decoding.
 
     Raises:
         MediaInvalid: not a supported recording, or less than 0.1 s of audio.
@@ -68,7 +77,8 @@ def decode(
         MediaTooLong: more than ``max_seconds``.
 
     """
-    with _open(source) as container:
+    file = _Metered(source)
+    with _open(file) as container:
         stream = _audio_stream(container)
         expected = _promised_seconds(container)
         with wave.open(str(target), "wb") as wav:
@@ -76,9 +86,14 @@ def decode(
             wav.setsampwidth(BYTES_PER_SAMPLE)
             wav.setframerate(SAMPLE_RATE)
             sink = _Sink(wav, limit=int(max_seconds * SAMPLE_RATE))
-            for pcm in _pcm(container, stream):
-                sink.write(pcm)
+            resampler = _Resampler()
+            for frames in _frames(container, stream, file):
+                for frame in frames:
+                    sink.check_room_for(frame)
+                    sink.write(resampler.convert(frame))
                 on_progress(sink.samples / SAMPLE_RATE, expected)
+            sink.write(resampler.flush())
+            on_progress(sink.samples / SAMPLE_RATE, expected)
     if sink.samples < MIN_SECONDS * SAMPLE_RATE:
         raise MediaInvalid()
     return Decoded(samples=sink.samples, sha256=sink.hash.hexdigest())
@@ -93,6 +108,13 @@ class _Sink:
     samples: int = 0
     hash: Any = field(default_factory=hashlib.sha256)
 
+    def check_room_for(self, frame: Any) -> None:
+        """Raise MediaTooLong or MediaInvalid for a frame that resampling would blow up."""
+        if frame.sample_rate not in RATES:
+            raise MediaInvalid()
+        if self.samples + frame.samples * SAMPLE_RATE // frame.sample_rate > self.limit:
+            raise MediaTooLong()
+
     def write(self, pcm: bytes) -> None:
         self.samples += len(pcm) // BYTES_PER_SAMPLE
         if self.samples > self.limit:
@@ -105,22 +127,33 @@ def _refuse(url: str, flags: int, options: dict[str, str]) -> None:
     raise PermissionError("a recording may not open other files")
 
 
-def _open(source: IO[bytes]) -> Any:
+def _open(file: _Metered) -> Any:
     """Open a container; only the file object itself can be read."""
     options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file,pipe"}
     try:
-        return av.open(_Anonymous(source), options=options, io_open=_refuse)
+        return av.open(file, options=options, io_open=_refuse)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise MediaInvalid() from error
 
 
-class _Anonymous:
-    """A readable file without a name: the suffix shall not sway FFmpeg's guess."""
+class _Metered:
+    """A readable file that counts what is read.
+
+    It has no name: the suffix shall not sway FFmpeg's guess.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.read = file.read
+        self._file = file
         self.seek = file.seek
         self.tell = file.tell
+        self.bytes_read = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.bytes_read += len(data)
+        if self.bytes_read > MAX_READ_BYTES:
+            raise MediaInvalid()
+        return data
 
 
 def _audio_stream(container: Any) -> Any:
@@ -129,6 +162,7 @@ def _audio_stream(container: Any) -> Any:
         raise MediaNoAudio()
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.codec_context.name in CODECS:
+            stream.codec_context.options = {"max_samples": str(_MAX_PACKET_SAMPLES)}
             return stream
     raise MediaInvalid()
 
@@ -138,34 +172,30 @@ def _promised_seconds(container: Any) -> float | None:
     return container.duration / av.time_base if container.duration else None
 
 
-def _pcm(container: Any, stream: Any) -> Iterator[bytes]:
-    """Yield 16 kHz mono samples, a few packets at a time; b"" where there are none yet."""
-    resampler = _Resampler()
-    batch: list[bytes] = []
-    for number, frames in enumerate(_frames(container, stream)):
-        batch += [resampler.convert(frame) for frame in frames]
-        if number % _BATCH_PACKETS == 0:
-            yield b"".join(batch)
-            batch.clear()
-    batch.append(resampler.flush())
-    yield b"".join(batch)
+def _frames(container: Any, stream: Any, file: _Metered) -> Iterator[list[Any]]:
+    """Yield the frames of each packet; none for a broken one or one of another stream.
 
+    Where the file breaks off, that is its end.
 
-def _frames(container: Any, stream: Any) -> Iterator[list[Any]]:
-    """Yield the frames of each packet; skip broken packets and stop where the file breaks off.
-
-    Raises MediaInvalid when most packets are broken: then it is not a damaged recording but
-    bytes that happen to look like one.
+    Raises MediaInvalid when a packet is larger than any recorder makes them, or when most are
+    broken: then it is not a damaged recording but bytes that happen to look like one.
     """
     good = bad = 0
-    packets = iter(container.demux(stream))
+    # Of all streams, since a film may go on for long without a sound.
+    packets = iter(container.demux())
     while True:
+        file.bytes_read = 0
         try:
             packet = next(packets)
         except StopIteration:
             break
         except (av.FFmpegError, OSError):
             break
+        if packet.stream.index != stream.index:
+            yield []
+            continue
+        if packet.size > MAX_PACKET_BYTES:
+            raise MediaInvalid()
         try:
             frames = packet.decode()
             good += 1

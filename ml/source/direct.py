@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from email.message import Message
 from pathlib import Path, PurePosixPath
-from urllib.parse import SplitResult, unquote, urljoin
+from urllib.parse import SplitResult, quote, urljoin
 
 from ml.errors import (
     SourceError,
@@ -32,16 +32,18 @@ _GONE = frozenset({404, 410})
 _MEDIA_TYPES = frozenset({"application/ogg", "application/mp4"})
 _UNTYPED = frozenset({"", "application/octet-stream", "binary/octet-stream", "text/plain"})
 _PLAYLIST_TYPES = ("mpegurl", "scpls", "xspf", "dash+xml")
+_URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%-._~"
+"""Everything else is percent-encoded, as browsers do."""
 
 Progress = Callable[[int, int | None], None]
 
 
 def download_direct(
     url: str, target: Path, policy: AddressPolicy, max_bytes: int, progress: Progress
-) -> str | None:
-    """Download a plain media link to ``target`` and return its title.
+) -> bool:
+    """Download a plain media link to ``target``.
 
-    Returns None if the link answers with something else, such as a web page. Every hop of a
+    Returns False if the link answers with something else, such as a web page. Every hop of a
     redirect is checked and then dialled at the very address that was checked.
     ``progress`` is called with the bytes received and, if known, the bytes expected.
 
@@ -54,14 +56,15 @@ def download_direct(
         with _get(parts, policy) as response:
             location = response.headers.get("Location")
             if response.status in _REDIRECTS and location:
-                url = urljoin(url, location)
+                # http.client reads headers as Latin-1: this gives back the bytes that were sent.
+                url = urljoin(url, quote(location.encode("latin-1"), safe=_URL_CHARACTERS))
                 continue
             _raise_for_status(response.status)
             if response.status != http.HTTPStatus.OK or not _is_media(response.headers, parts):
-                return None
+                return False
             with _translated_errors():
                 _stream(response, target, max_bytes, progress)
-            return unquote(PurePosixPath(parts.path).name) or None
+            return True
     raise SourceUnreachable("The link redirects too often.")
 
 
@@ -70,9 +73,10 @@ def _get(parts: SplitResult, policy: AddressPolicy) -> Iterator[http.client.HTTP
     connection = _Connection(parts, policy)
     with closing(connection):
         path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        ascii_path = quote(path, safe=_URL_CHARACTERS, errors="replace")
         headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
         with _translated_errors():
-            connection.request("GET", path.encode("ascii", "ignore").decode(), headers=headers)
+            connection.request("GET", ascii_path, headers=headers)
             response = connection.getresponse()
         yield response
 

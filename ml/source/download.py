@@ -17,7 +17,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,15 +28,6 @@ from ml.source.isolated import OUTPUT
 _POLL_SECONDS = 0.1
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _MEGABYTE = 1_000_000
-_MAX_TITLE_CHARACTERS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Downloaded:
-    """A downloaded file and what its source calls it."""
-
-    path: Path
-    title: str | None
 
 
 def download(
@@ -47,8 +37,8 @@ def download(
     *,
     progress: Callable[[float, str], None] = lambda fraction, detail: None,
     check: Callable[[], None] = lambda: None,
-) -> Downloaded:
-    """Download one recording into ``directory``.
+) -> Path:
+    """Download one recording into ``directory`` and return the file.
 
     ``check`` is called ten times a second; when it raises, the download is killed.
 
@@ -77,7 +67,7 @@ def download(
             except queue.Empty:
                 continue
             if event["event"] == "done":
-                return Downloaded(directory / OUTPUT, _title(event["title"]))
+                return directory / OUTPUT
             if event["event"] == "failed":
                 raise _error(event)
             progress(*_progress(event["received"], event["expected"]))
@@ -120,9 +110,13 @@ def _process(request: dict[str, Any], directory: Path) -> Iterator[queue.Queue[d
 
 def _read(stream: IO[bytes], events: queue.Queue[dict[str, Any]]) -> None:
     """Pass events on; the end of the stream without a result is a failure too."""
-    for line in stream:
-        events.put(json.loads(line))
-    events.put({"event": "failed", "code": SourceUnsupported.code, "text": None, "hint": None})
+    try:
+        for line in stream:
+            # A process that is killed leaves half a line.
+            with contextlib.suppress(ValueError):
+                events.put(json.loads(line))
+    finally:
+        events.put({"event": "failed", "code": SourceUnsupported.code, "text": None, "hint": None})
 
 
 def _error(event: dict[str, Any]) -> Exception:
@@ -144,8 +138,3 @@ def _progress(received: int, expected: int | None) -> tuple[float, str]:
     if not expected or expected < received:
         return 0.0, f"{done} MB"
     return received / expected, f"{done} of {expected / _MEGABYTE:.1f} MB"
-
-
-def _title(title: str | None) -> str | None:
-    printable = "".join(c for c in title or "" if c.isprintable()).strip()
-    return printable[:_MAX_TITLE_CHARACTERS] or None

@@ -82,8 +82,8 @@ def options(target: Path, max_bytes: int, logger: Any, progress: Progress) -> di
     }
 
 
-def download_extracted(url: str, target: Path, max_bytes: int, progress: Progress) -> str | None:
-    """Download the recording behind a page to ``target`` and return its title.
+def download_extracted(url: str, target: Path, max_bytes: int, progress: Progress) -> None:
+    """Download the recording behind a page to ``target``.
 
     Raises:
         SourceError: there is none, it is a playlist or a live stream, or it cannot be had.
@@ -106,8 +106,6 @@ def download_extracted(url: str, target: Path, max_bytes: int, progress: Progres
         raise _meaning_of(f"{error}") from error
     if not target.exists():
         raise _meaning_of(log.text)
-    title: str | None = info.get("title")
-    return title
 
 
 def _check(info: dict[str, Any] | None, max_bytes: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +22,9 @@ _COPY_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """An input as an open file, with what it is called and its share of the progress."""
+    """An input as an open file, and the share of the progress that opening it took."""
 
     file: IO[bytes]
-    title: str | None
     progress_before: float = 0.0
 
 
@@ -56,7 +56,7 @@ def fetch(context: Context) -> Recording:
         with target.open("rb") as wav:
             parts = cut(wav, decoded.duration, limits.part_seconds)
     context.progress(1.0, f"{decoded.duration:.0f} s of audio")
-    return Recording(audio=key, duration=decoded.duration, parts=parts, title=opened.title)
+    return Recording(audio=key, duration=decoded.duration, parts=parts)
 
 
 def _open(context: Context) -> _Opened:
@@ -69,31 +69,32 @@ def _open(context: Context) -> _Opened:
 
 
 def _open_url(context: Context) -> _Opened:
-    downloaded = download(
+    path = download(
         context.source.value,
         context.workdir,
         context.options.source,
         progress=lambda fraction, detail: context.progress(fraction * _DOWNLOAD_SHARE, detail),
         check=context.check,
     )
-    return _Opened(downloaded.path.open("rb"), downloaded.title, _DOWNLOAD_SHARE)
+    return _Opened(path.open("rb"), _DOWNLOAD_SHARE)
 
 
 def _open_file(context: Context) -> _Opened:
     path = Path(context.source.value)
-    # A pipe or a device would block for ever, or never end.
-    if path.exists() and not path.is_file():
-        raise MediaInvalid("That is not a regular file.")
     try:
+        status = path.stat()
+        # A pipe or a device would block for ever, or never end.
+        if not stat.S_ISREG(status.st_mode):
+            raise MediaInvalid("That is not a regular file.")
         file = path.open("rb")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the path
         raise SourceNotFound(
             "The file does not exist or cannot be read.", hint="Check the path."
         ) from error
-    if path.stat().st_size > context.options.source.max_bytes:
+    if status.st_size > context.options.source.max_bytes:
         file.close()
         raise SourceTooLarge()
-    return _Opened(file, path.name)
+    return _Opened(file)
 
 
 def _open_upload(context: Context) -> _Opened:
@@ -110,7 +111,7 @@ def _open_upload(context: Context) -> _Opened:
                 sink.write(data)
     except FileNotFoundError as error:
         raise SourceNotFound("The upload is no longer there.", hint="Upload it again.") from error
-    return _Opened(copy.open("rb"), None)
+    return _Opened(copy.open("rb"))
 
 
 def _reporter(context: Context, before: float) -> Callable[[float, float | None], None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from ml.errors import ModelUnavailable
 
@@ -22,6 +24,16 @@ def resolve(model: str) -> Path:
         ModelUnavailable: the weights are nowhere to be found.
 
     """
+    return installed(model) or _from_hub(model)
+
+
+def installed(model: str) -> Path | None:
+    """Return the directory that :func:`resolve` would, or None if it had to ask the Hub.
+
+    Raises:
+        ModelUnavailable: ``model`` is a directory without weights.
+
+    """
     directory = Path(model)
     if directory.is_dir():
         if not (directory / _WEIGHTS).is_file():
@@ -30,7 +42,21 @@ def resolve(model: str) -> Path:
                 hint="Convert the model with ct2-transformers-converter.",
             )
         return directory
-    return _packaged(model) or _from_hub(model)
+    return _packaged(model) or _cached(model)
+
+
+def identity(model: str) -> list[Any]:
+    """Return what tells these weights and their runtime from others; raise ModelUnavailable.
+
+    Digesting gigabytes for each part of a recording would take longer than some parts do. The
+    Hub names directories by revision, so that name and size tell its weights apart.
+    """
+    directory = resolve(model)
+    try:
+        size = (directory / _WEIGHTS).stat().st_size
+    except OSError as error:
+        raise ModelUnavailable(f"The speech model {model!r} holds no {_WEIGHTS}.") from error
+    return [directory.resolve().name, size, version("faster-whisper")]
 
 
 def _packaged(model: str) -> Path | None:
@@ -44,16 +70,21 @@ def _packaged(model: str) -> Path | None:
     return directory if (directory / _WEIGHTS).is_file() else None
 
 
-def _from_hub(model: str) -> Path:
-    """Look into the Hub's cache first, so that a warm cache needs no network at all."""
+def _cached(model: str) -> Path | None:
+    """Return where the Hub's cache has the weights: a warm cache needs no network at all."""
     from faster_whisper import download_model
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
-        try:
-            return Path(download_model(model, local_files_only=True))
-        except LocalEntryNotFoundError:
-            return Path(download_model(model))
+        return Path(download_model(model, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+
+
+def _from_hub(model: str) -> Path:
+    from faster_whisper import download_model
+
+    try:
+        return Path(download_model(model))
     except Exception as error:
         # The Hub's client raises OSError, ValueError and its HTTP library's own errors.
         raise ModelUnavailable(

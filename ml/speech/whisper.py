@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import ModelUnavailable
+from ml.processors import cores
 from ml.results import Word
 from ml.source.wav import SAMPLE_RATE
 from ml.speech.weights import resolve
@@ -20,6 +21,7 @@ MIN_LOG_PROBABILITY = -1.0
 """Segments below it, or probably without speech and below half of it, are made up."""
 TEMPERATURES = (0.0, 0.2, 0.4)
 """Hotter sampling rarely rescues a segment, costs most of the time and invents words."""
+_LOADING = threading.Lock()
 
 
 class Whisper:
@@ -36,7 +38,7 @@ class Whisper:
                 device="cuda" if on_gpu else "cpu",
                 compute_type="float16" if on_gpu else "int8",
                 # Left to itself it starts four threads, on however few cores.
-                cpu_threads=threads or len(os.sched_getaffinity(0)),
+                cpu_threads=threads or cores(),
             )
         except (RuntimeError, OSError, ValueError) as error:
             raise ModelUnavailable("The speech model's weights are damaged.") from error
@@ -91,9 +93,15 @@ def _joined(pieces: list[Any], end: float) -> list[Word]:
     return words
 
 
-@lru_cache(maxsize=1)
 def load(model: str, threads: int) -> Whisper:
     """Return this process's model, loaded once; raise ModelUnavailable."""
+    # The cache alone would load as many as there are threads that ask at first.
+    with _LOADING:
+        return _load(model, threads)
+
+
+@lru_cache(maxsize=1)
+def _load(model: str, threads: int) -> Whisper:
     directory = resolve(model)
     return Whisper(directory, Path(model).name, threads)
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ml.results import Word
+from ml.text.sentences import MAX_WORDS
 
 PAUSE_SECONDS = 1.0
 """A longer silence ends a sentence, punctuation or not."""
 MAX_SECONDS = 20.0
-MAX_WORDS = 60
 
 _SENTENCE_END = re.compile(r"[.!?\u2026][\"'\u201d\u2019)\]]*$")
 _TITLES = "mr|mrs|ms|dr|prof|st|sr|jr|vs|gen|sen|rep|gov|capt|lt|col"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media import Answer, MediaServer, encode, silent_video, tone
+from media import Answer, MediaServer, encode, raw, silent_video, tone
 
 from ml.errors import Cancelled, EmotionClfError
 from ml.options import PipelineOptions, SourceOptions
@@ -102,6 +104,14 @@ def hostile(directory: Path) -> Path:
     return path
 
 
+BOMBS: dict[str, Callable[[Path], Path]] = {
+    "1 Hz mka": lambda directory: raw(directory / "x.mka", 1, 50_000, 5_000),
+    "1 Hz mov": lambda directory: raw(directory / "x.mov", 1, 50_000, 5_000),
+    "1 Hz flac": lambda directory: raw(directory / "x.flac", 1, 500_000, 4_608),
+    "one huge packet": lambda directory: raw(directory / "x.mka", 4_000, 16 << 20, 16 << 20),
+}
+"""Small files that would become gigabytes of samples at once."""
+
 LONG_FILES = SourceOptions(max_seconds=3600, max_bytes=2 * 1024**3)
 PLAYLIST_PAGE = b"<html><video src='/a.mp4'></video><video src='/b.mp4'></video></html>"
 
@@ -127,6 +137,12 @@ ROWS = [
     Row("music only", made(music), "file", note=NO_SPEECH_NOTE),
     Row("ten hours", made(ten_hours), "file", "media.too_long", source=LONG_FILES),
     Row("file too large", file(bytes(3_000_000)), "file", "source.too_large"),
+    *(
+        Row(name, made(maker), "file", "media.invalid", source=SourceOptions())
+        for name, maker in BOMBS.items()
+    ),
+    Row("null byte in the path", text("a\0b.wav"), "file", "source.not_found"),
+    Row("path too long", text("x" * 5_000), "file", "source.not_found"),
     Row("upload gone", text("uploads/none"), "upload", "source.not_found"),
     Row("not a link", text("watch this"), "url", "source.not_found"),
     Row("dead", text("http://127.0.0.1:1/talk.mp3"), "url", "source.unreachable"),
@@ -233,6 +249,22 @@ def test_bad_input(row: Row, tmp_path: Path, scratch: Path, media_server: MediaS
         check_noted(runner.run(Input(row.kind, value)), row)
     assert time.monotonic() - began < SECONDS
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_does_not_fill_the_memory(name: str, tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from ml.errors import MediaInvalid; from ml.source.decode import decode\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024\n"
+        "before, bomb = peak(), Path(sys.argv[1])\n"
+        "try: decode(bomb.open('rb'), bomb.with_name('out.wav'), max_seconds=21_600)\n"
+        "except MediaInvalid: print(peak() - before)\n"
+    )
+    command = [sys.executable, "-c", code, str(BOMBS[name](tmp_path))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    # FFmpeg itself reads the huge packet, of 32 MB, two or three times.
+    assert int(result.stdout) < 130
 
 
 def check_noted(analysis: Analysis, row: Row) -> None:

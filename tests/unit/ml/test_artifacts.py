@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ def test_deleting_twice_is_no_error(store: ArtifactStore) -> None:
 def test_no_temporary_file_is_left(store: ArtifactStore, tmp_path: Path) -> None:
     store.write("a/b", b"x")
     assert [p.name for p in (tmp_path / "artifacts" / "a").iterdir()] == ["b"]
+
+
+def test_a_copy_that_fails_leaves_nothing(store: ArtifactStore, tmp_path: Path) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if self.tell():
+                raise OSError("no space left")
+            return super().read(4)
+
+    with pytest.raises(OSError, match="no space left"):
+        store._put("a/b", Broken(b"eight by"))
+    assert list((tmp_path / "artifacts" / "a").iterdir()) == []
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a/../../b"])

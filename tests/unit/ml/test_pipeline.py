@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,6 +87,23 @@ def test_a_new_checkpoint_or_new_features_make_new_outputs(
     monkeypatch.setattr("ml.text.features.FEATURES_VERSION", "another")
     after = [stage.depends_on(context.options) for stage in (classify, segment)]
     assert all(old != new for old, new in zip(before, after, strict=True))
+
+
+def test_other_speech_weights_make_new_outputs(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (transcribe,) = (stage for stage in STAGES if stage.name == "transcribe")
+    seen = []
+    for directory, size in (("a", 10), ("a", 20), ("b", 20)):
+        (tmp_path / directory).mkdir(exist_ok=True)
+        (tmp_path / directory / "model.bin").write_bytes(bytes(size))
+        found = tmp_path / directory
+        monkeypatch.setattr("ml.speech.weights.resolve", lambda model, found=found: found)
+        seen.append(transcribe.depends_on(context.options))
+        assert transcribe.depends_on(context.options) == seen[-1]
+    monkeypatch.setattr("ml.speech.weights.version", lambda package: "another")
+    seen.append(transcribe.depends_on(context.options))
+    assert all(one != other for one, other in itertools.combinations(seen, 2))
 
 
 def test_a_cancelled_job_starts_no_stage(context: Context) -> None:

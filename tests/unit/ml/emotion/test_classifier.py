@@ -68,6 +68,15 @@ def test_predictions_are_consistent(classifier):
         assert strengths == sorted(strengths, reverse=True)
 
 
+@pytest.mark.parametrize("kind", [tuple, iter, np.array], ids=["tuple", "iterator", "array"])
+def test_texts_come_in_any_iterable(classifier, kind):
+    texts = [text for text, _ in UNMISTAKABLE[:3]]
+    found = classifier.predict(kind(texts))
+    assert found == classifier.predict(texts)
+    assert all(type(one.text) is str for one in found)
+    assert classifier.predict(kind([])) == []
+
+
 def test_the_answers_do_not_depend_on_the_company(classifier):
     texts = [text for text, _ in UNMISTAKABLE] + CONVERSATION
     together = classifier.predict(texts)

@@ -5,9 +5,10 @@ import struct
 import wave
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from media import FORMATS, encode, silent_video, tone
+from media import FORMATS, encode, raw, silent_video, tone
 
 from ml.errors import MediaInvalid, MediaNoAudio, MediaTooLong
 from ml.source.decode import Decoded, decode
@@ -59,6 +60,40 @@ def test_video_gives_its_sound(tmp_path: Path) -> None:
 def test_video_without_sound_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MediaNoAudio):
         decoded(silent_video(tmp_path / "film.mp4"))
+
+
+def film_that_falls_silent(path: Path, frames: int) -> Path:
+    """Write one second of sound and then pictures alone, of 100 KB each."""
+    noise = np.random.default_rng(5)
+    with av.open(str(path), "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=16_000, layout="mono")
+        pictures = container.add_stream("ffv1", rate=5)
+        pictures.width, pictures.height, pictures.pix_fmt = 256, 256, "yuv420p"
+        second = av.AudioFrame.from_ndarray(np.zeros((1, 16_000), np.int16), layout="mono")
+        second.sample_rate = 16_000
+        container.mux(sound.encode(second))
+        for _ in range(frames):
+            pixels = noise.integers(0, 256, (384, 256), np.uint8)
+            container.mux(pictures.encode(av.VideoFrame.from_ndarray(pixels, "yuv420p")))
+        container.mux(pictures.encode(None))
+    return path
+
+
+def test_a_long_film_with_little_sound_is_no_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ml.source.decode.MAX_READ_BYTES", 6_000_000)
+    source = film_that_falls_silent(tmp_path / "film.mkv", 150)
+    assert source.stat().st_size > 12_000_000
+    assert decoded(source)[0].duration == pytest.approx(1.0, abs=0.01)
+
+
+def test_what_would_be_read_into_memory_at_once_is_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ml.source.decode.MAX_READ_BYTES", 500_000)
+    with pytest.raises(MediaInvalid):
+        decoded(raw(tmp_path / "packet.mka", 16_000, 400_000, 400_000))
 
 
 def garbage(length: int) -> bytes:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +136,20 @@ def test_progress_tells_seconds_of_audio(recorded: Recorded, jfk: Path) -> None:
 
 def test_the_model_is_loaded_once() -> None:
     assert load("tiny.en", 0) is load("tiny.en", 0)
+
+
+def test_threads_that_ask_at_once_get_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def slow(*arguments: object) -> object:
+        time.sleep(0.1)
+        made.append(object())
+        return made[-1]
+
+    monkeypatch.setattr("ml.speech.whisper.Whisper", slow)
+    with ThreadPoolExecutor(4) as pool:
+        given = list(pool.map(lambda _: load("tiny.en", 99), range(4)))
+    assert given == made * 4
 
 
 def test_a_model_that_is_missing_is_said_to_be(recorded: Recorded, jfk: Path) -> None:

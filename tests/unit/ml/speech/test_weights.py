@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ml.errors import ModelUnavailable
-from ml.speech.weights import resolve
+from ml.speech.weights import identity, installed, resolve
 from ml.speech.whisper import Whisper
 
 
@@ -23,11 +23,27 @@ def test_a_directory_without_weights_is_refused(tmp_path: Path) -> None:
         resolve(str(tmp_path))
 
 
+def test_weights_have_an_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert identity("tiny.en") == identity("tiny.en")
+    monkeypatch.setattr("ml.speech.weights._from_hub", lambda model: tmp_path)
+    with pytest.raises(ModelUnavailable, match=r"model\.bin"):
+        identity("someone/something-else")
+
+
 def test_damaged_weights_are_refused(tmp_path: Path) -> None:
     for file in resolve("tiny.en").iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ModelUnavailable, match="damaged"):
         Whisper(tmp_path, "damaged", 1)
+
+
+@pytest.mark.parametrize("model", ["medium", "no-such-size", "nobody/nothing"])
+def test_what_is_not_here_is_not_fetched_to_be_looked_at(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("ml.speech.weights._from_hub", lambda model: pytest.fail("asked the Hub"))
+    assert installed(model) is None
 
 
 def test_a_name_nobody_knows_says_what_to_do() -> None:

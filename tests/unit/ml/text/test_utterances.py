@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.results import Word
-from ml.text.utterances import MAX_SECONDS, MAX_WORDS, PAUSE_SECONDS, utterances
+from ml.text.sentences import MAX_WORDS
+from ml.text.utterances import MAX_SECONDS, PAUSE_SECONDS, utterances
 
 
 def said(text: str, *, start: float = 0.0, each: float = 0.3, gap: float = 0.05) -> list[Word]:
