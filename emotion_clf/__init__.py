@@ -18,21 +18,38 @@ from emotion_clf._version import __version__
 if TYPE_CHECKING:
     from emotion_clf.predictor import EmotionPredictor
     from ml.errors import EmotionClfError
+    from ml.options import (
+        ClassificationOptions,
+        PipelineOptions,
+        SourceOptions,
+        SummaryOptions,
+        TranscriptionOptions,
+    )
     from ml.results import Analysis, Prediction, Segment, Summary
 
 __all__ = [
     "Analysis",
+    "ClassificationOptions",
     "EmotionClfError",
     "EmotionPredictor",
+    "PipelineOptions",
     "Prediction",
     "Segment",
+    "SourceOptions",
     "Summary",
+    "SummaryOptions",
+    "TranscriptionOptions",
     "__version__",
 ]
 
 _HOMES = {
     "EmotionPredictor": "emotion_clf.predictor",
     "EmotionClfError": "ml.errors",
+    "ClassificationOptions": "ml.options",
+    "PipelineOptions": "ml.options",
+    "SourceOptions": "ml.options",
+    "SummaryOptions": "ml.options",
+    "TranscriptionOptions": "ml.options",
     "Analysis": "ml.results",
     "Prediction": "ml.results",
     "Segment": "ml.results",

@@ -9,21 +9,10 @@ from typing import Any
 
 import requests
 
-from ml.errors import EmotionClfError, ServiceError
+from ml.errors import Cancelled, EmotionClfError, ServiceError, catalogue
 from ml.results import Analysis
 
 _TIMEOUT = 30.0
-
-
-class JobFailed(EmotionClfError):
-    """The job ended without a result; ``problem_code`` is the code that the service gave."""
-
-    code = "job.failed"
-    exit_code = 65
-
-    def __init__(self, problem: dict[str, Any]) -> None:
-        self.problem_code = problem.get("code")
-        super().__init__(problem.get("message"), hint=problem.get("hint"))
 
 
 class Client:
@@ -32,6 +21,15 @@ class Client:
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
         self._session = requests.Session()
+        # A proxy of the environment cannot reach this machine's loopback address.
+        self._session.trust_env = False
+
+    def ready(self) -> bool:
+        """Return whether the service says that it can take jobs."""
+        try:
+            return self._session.get(f"{self._base}/health/ready", timeout=5).ok
+        except requests.RequestException:
+            return False
 
     def submit_file(self, path: Path) -> str:
         """Upload a recording; return the job's id."""
@@ -50,22 +48,34 @@ class Client:
     def wait(
         self, job_id: str, report: Callable[[str, float, str], None], pause: float = 0.2
     ) -> Analysis:
-        """Follow a job to its end; raise :class:`JobFailed` where it gives no result."""
+        """Follow a job to its end; raise the error of one that gives no result."""
         while True:
             job = self.job(job_id)
             report(job["stage"] or job["status"], job["progress"], job.get("detail") or "")
             if job["status"] == "completed":
                 return self.result(job_id)
-            if job["status"] in ("failed", "cancelled"):
-                raise JobFailed(job["error"] or {"message": f"The job was {job['status']}."})
+            if job["status"] == "cancelled":
+                raise Cancelled()
+            if job["status"] == "failed":
+                raise _error(job["error"]["message"], job["error"])
             time.sleep(pause)
 
     def _call(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:
         try:
             reply = self._session.request(method, self._base + path, timeout=_TIMEOUT, **arguments)
-        except requests.ConnectionError as error:
+            document: dict[str, Any] = reply.json()
+        except requests.JSONDecodeError as error:
+            raise ServiceError(
+                f"{self._base} answered with {reply.status_code}, not JSON."
+            ) from error
+        except requests.RequestException as error:
             raise ServiceError(f"{self._base} does not answer.") from error
-        document: dict[str, Any] = reply.json()
         if not reply.ok:
-            raise ServiceError(document.get("detail"), hint=document.get("hint"))
+            raise _error(document.get("detail"), document)
         return document
+
+
+def _error(message: str | None, problem: dict[str, Any]) -> EmotionClfError:
+    """Return the error that the service gave, under the same code."""
+    kind = catalogue().get(problem.get("code", ""), ServiceError)
+    return kind(message, hint=problem.get("hint"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ml.emotion.classify import classifier_of
@@ -15,6 +15,12 @@ from ml.stage import Input
 
 def _ignore(stage: str, fraction: float, detail: str) -> None:
     """Take a report of progress and do nothing with it."""
+
+
+def _refuse_one_text(texts: Iterable[str]) -> None:
+    # A text is itself a sequence of texts, its letters, and would be taken for them.
+    if isinstance(texts, str):
+        raise TypeError('texts is a list of texts: ["..."]')
 
 
 class EmotionPredictor:
@@ -29,14 +35,14 @@ class EmotionPredictor:
     def __init__(self, options: PipelineOptions | None = None) -> None:
         self.options = options or PipelineOptions()
 
-    def predict(self, texts: Sequence[str], *, in_order: bool = False) -> list[Prediction]:
+    def predict(self, texts: Iterable[str], *, in_order: bool = False) -> list[Prediction]:
         """Return one prediction a text, in the order of ``texts``.
 
         With ``in_order=True`` the texts are consecutive sentences of one conversation, and
-        each is read in the light of its neighbours.
+        each is read in the light of its neighbours. The texts are taken for English;
+        :meth:`analyze_text` looks, and refuses other languages.
         """
-        if isinstance(texts, str):
-            raise TypeError('texts is a list of texts: predict(["..."])')
+        _refuse_one_text(texts)
         options = self.options.classification
         return classifier_of(options).predict(
             texts,
@@ -47,7 +53,8 @@ class EmotionPredictor:
         )
 
     def predict_iter(self, texts: Iterable[str]) -> Iterator[Prediction]:
-        """Yield one prediction a text, in constant memory."""
+        """Yield one prediction a text, in constant memory; texts are taken for English."""
+        _refuse_one_text(texts)
         options = self.options.classification
         return classifier_of(options).predict_iter(
             texts,
@@ -67,7 +74,7 @@ class EmotionPredictor:
         ``progress`` is called with the stage, the fraction 0..1 of the work that is done,
         and a few words such as ``12 of 60 s``.
         """
-        address = isinstance(source, str) and source.startswith(("http://", "https://"))
+        address = isinstance(source, str) and source.lower().startswith(("http://", "https://"))
         where = Input("url", str(source)) if address else Input("file", str(Path(source)))
         return Runner(self.options, progress=progress).run(where)
 

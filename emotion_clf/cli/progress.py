@@ -1,7 +1,8 @@
-"""Progress on stderr: a bar on a terminal, a line a stage elsewhere."""
+"""Progress on stderr: a bar on a terminal, elsewhere a line a stage and now and then another."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 Report = Callable[[str, float, str], None]
 """Called with the stage, the fraction 0..1 of the whole, and a few words."""
+
+_DETAIL_SECONDS = 2.0
 
 
 @contextmanager
@@ -40,10 +43,20 @@ def _bar(console: Console) -> Iterator[Report]:
 
 def _lines(console: Console) -> Report:
     stages: list[str] = []
+    next_detail = 0.0
 
     def report(stage: str, fraction: float, detail: str) -> None:
-        if stage and stage not in stages:
+        nonlocal next_detail
+        now = time.monotonic()
+        entered = bool(stage) and stage not in stages
+        if entered:
             stages.append(stage)
-            console.print(f"{fraction:4.0%}  {stage}", highlight=False)
+        elif not detail or now < next_detail:
+            return
+        if detail:
+            next_detail = now + _DETAIL_SECONDS
+        console.print(
+            f"{fraction:4.0%}  {stage:<10}  {detail}".rstrip(), highlight=False, markup=False
+        )
 
     return report

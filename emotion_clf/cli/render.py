@@ -23,10 +23,16 @@ _WIDTH_WITHOUT_TERMINAL = 110
 _BAR = 30
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the command line, as every other way of writing does."""
+        raise  # noqa: PLE0704 (called while the error is handled)
+
+
 def render(analysis: Analysis, file: IO[str]) -> None:
     """Print the transcript with its emotions, then the summary."""
     width = None if file.isatty() else _WIDTH_WITHOUT_TERMINAL
-    console = Console(file=file, width=width, highlight=False)
+    console = _Console(file=file, width=width, highlight=False)
     if analysis.segments:
         console.print(_transcript(analysis))
         _print_summary(console, analysis)

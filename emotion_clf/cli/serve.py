@@ -17,7 +17,11 @@ from emotion_clf.local.service import LocalService, default_directory
     default=default_directory,
     help="Where jobs and results are kept.",
 )
-@click.option("--config", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A config.yaml, for the API and every worker.",
+)
 def command(port: int | None, data: Path, config: Path | None) -> None:
     """Run API, workers, broker and database on this machine until Ctrl-C."""
     click.echo("Starting …", err=True)

@@ -27,8 +27,10 @@ from emotion_clf.cli.extras import missing_extra
 @click.option("--epochs", type=click.IntRange(1), help="Passes over the labelled data.")
 @click.option("--distil-steps", type=click.IntRange(1), help="Steps of the warm start.")
 @click.option("--minutes", type=float, help="Wall-clock budget of the fine-tuning.")
-@click.option("--threads", type=click.IntRange(0), default=0)
-@click.option("--seed", type=int, default=13, show_default=True)
+@click.option(
+    "--threads", type=click.IntRange(0), default=0, help="Processor threads; 0 takes all cores."
+)
+@click.option("--seed", type=int, default=13, show_default=True, help="Of every random choice.")
 def command(
     data: Path,
     output: Path,

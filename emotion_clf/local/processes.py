@@ -7,9 +7,10 @@ import os
 import signal as signals
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ml.errors import ServiceError
@@ -21,6 +22,21 @@ def _die_with_parent() -> None:
     """Ask Linux to end this child when its parent dies, even by SIGKILL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signals.SIGTERM)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no second Ctrl-C or SIGTERM cut short what must be finished, such as stopping."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    chosen = (signals.SIGINT, signals.SIGTERM)
+    previous = {number: signals.signal(number, signals.SIG_IGN) for number in chosen}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signals.signal(number, handler)
 
 
 class Child:
@@ -105,7 +121,9 @@ def wait_until(
     deadline = time.monotonic() + timeout
     while not ready():
         if child is not None and not child.running:
-            raise ServiceError(f"{what} ended at its start: {child.last_lines()}")
+            raise ServiceError(
+                f"{what} ended at its start: {child.last_lines(1)}", hint=f"See {child.log}."
+            )
         if time.monotonic() > deadline:
             raise ServiceError(f"{what} did not answer within {timeout:g} seconds.")
         time.sleep(0.05)

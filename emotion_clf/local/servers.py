@@ -33,6 +33,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on a TCP port of the loopback address."""
+    with closing(socket.socket()) as probe:
+        # As servers do: connections that a former one closed do not count.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def _package_file(package: str, *parts: str) -> Path:
     """Return a file inside an installed package, without importing the package."""
     spec = find_spec(package)
@@ -146,14 +158,23 @@ class Postgres:
             self._child = None
 
     def _initialise(self, data: Path, password: Path) -> None:
-        shutil.rmtree(data, ignore_errors=True)
-        command: _Words = [self._bin / "initdb", "-D", data, "-U", "emotion", "--encoding=UTF8"]
+        # Renamed when complete: one that was interrupted would look like a database.
+        unfinished = data.with_name("unfinished")
+        for leftover in (unfinished, data):
+            shutil.rmtree(leftover, ignore_errors=True)
+        command: _Words = [self._bin / "initdb", "-D", unfinished, "-U", "emotion"]
         # Nothing can be lost yet: without the flush to disk this takes half the time.
         command += ["--no-sync"]
-        command += ["--no-locale", "--auth=scram-sha-256", f"--pwfile={password}"]
+        command += [
+            "--encoding=UTF8",
+            "--no-locale",
+            "--auth=scram-sha-256",
+            f"--pwfile={password}",
+        ]
         done = subprocess.run(self._as_server(command), capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise ServiceError(f"The database could not be made: {done.stderr.strip()}")
+        unfinished.rename(data)
 
     def _stop_leftover(self, data: Path) -> None:
         """Stop a server that an earlier, killed service left running on this data."""
@@ -162,8 +183,12 @@ class Postgres:
             subprocess.run(self._as_server(command), capture_output=True, check=False)
 
     def _answers(self, data: Path) -> bool:
-        pid_file = data / "postmaster.pid"
-        return pid_file.exists() and pid_file.read_text().splitlines()[-1].strip() == "ready"
+        """Return whether the server that was started now, not one before it, says so."""
+        try:
+            lines = (data / "postmaster.pid").read_text().split()
+        except FileNotFoundError:
+            return False
+        return lines[:1] == [str(self.pid)] and lines[-1] == "ready"
 
     def _as_server(self, command: _Words) -> list[str]:
         words = [str(word) for word in command]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,10 +13,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, Self
 
-import requests
-
-from emotion_clf.local.processes import Child, Supervisor, wait_until
-from emotion_clf.local.servers import Postgres, Redis, free_port
+from emotion_clf.client import Client
+from emotion_clf.local.processes import Child, Supervisor, undisturbed, wait_until
+from emotion_clf.local.servers import Postgres, Redis, free_port, is_free
 from ml.errors import ServiceError
 
 
@@ -105,14 +103,15 @@ class LocalService:
             sys.stderr.write(f"{name} ended and is started again; see {self.logs}/{name}.log\n")
 
     def stop(self) -> None:
-        """Stop every process, workers first, the database last."""
-        self._supervisor.stop()
-        for server in (self._redis, self._postgres):
-            if server:
-                server.stop()
-        if self._lock:
-            self._lock.close()
-            self._lock = None
+        """Stop every process, workers first, the database last; signals do not hurry it."""
+        with undisturbed():
+            self._supervisor.stop()
+            for server in (self._redis, self._postgres):
+                if server:
+                    server.stop()
+            if self._lock:
+                self._lock.close()
+                self._lock = None
 
     def _take_lock(self) -> None:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -126,6 +125,8 @@ class LocalService:
             ) from None
 
     def _start(self) -> None:
+        if self._port and not is_free(self._port):
+            raise ServiceError(f"Port {self._port} is in use.", hint="Choose another with --port.")
         self._postgres = Postgres(self.directory / "postgres")
         self._redis = Redis(self.directory / "redis")
         self._postgres.start()
@@ -166,20 +167,20 @@ class LocalService:
 
     def _wait_until_ready(self) -> None:
         api = next(child for child in self.children if child.name == "api")
-        wait_until(self._ready, 120, "The service", api)
+        wait_until(lambda: self._ready(api), 120, "The service", api)
 
-    def _ready(self) -> bool:
-        self.tend()
-        try:
-            return requests.get(f"{self.addresses.api}/health/ready", timeout=5).ok
-        except requests.ConnectionError:
+    def _ready(self, api: Child) -> bool:
+        # An API that ended is not started again here: had somebody else just taken its port,
+        # it would end each time, and the answer would be theirs.
+        if not api.running:
             return False
+        self.tend()
+        return Client(self.addresses.api).ready() and api.running
 
 
 def _preferred_port(preferred: int) -> int:
     """Return the preferred port if it is free, else any free one."""
-    with socket.socket() as probe:
-        return free_port() if probe.connect_ex(("127.0.0.1", preferred)) == 0 else preferred
+    return preferred if is_free(preferred) else free_port()
 
 
 def _commands(port: int, flower: int) -> dict[str, list[str]]:

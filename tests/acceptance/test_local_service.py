@@ -7,15 +7,19 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import requests
 
 from emotion_clf.client import Client
+from emotion_clf.local.processes import Child
+from emotion_clf.local.service import Addresses, LocalService
 
 pytestmark = pytest.mark.acceptance
 
@@ -108,3 +112,69 @@ def wait_until_gone(directory: Path) -> None:
     while (left := processes_of(directory)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == []
+
+
+def start(directory: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "emotion_clf", "serve", "--data", str(directory), *options]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+    )
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    assert process.stdout
+    said = ""
+    while words not in said:
+        line = process.stdout.readline()
+        assert line, f"the service ended: {said}"
+        said += line
+
+
+def test_a_signal_stops_a_start_and_a_second_does_not_stop_the_stopping(tmp_path: Path) -> None:
+    directory = tmp_path / "service"
+    with start(directory) as process:
+        deadline = time.monotonic() + 30
+        while not (directory / "postgres" / "unfinished").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.terminate()
+        assert process.wait(60) == 143
+    wait_until_gone(directory)
+
+    with start(directory) as process:
+        read_until(process, "Ready.")
+        process.send_signal(signal.SIGINT)
+        read_until(process, "Stopping")
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    wait_until_gone(directory)
+
+
+def test_somebody_elses_port_is_refused_at_once(tmp_path: Path) -> None:
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Stranger) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        with start(tmp_path, "--port", str(port)) as process:
+            said, _ = process.communicate(timeout=60)
+        server.shutdown()
+    assert process.returncode == 69
+    assert f"Port {port} is in use. Choose another with --port." in said
+    assert "Ready" not in said
+    wait_until_gone(tmp_path)
+
+
+def test_an_answer_counts_only_while_the_api_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Client, "ready", lambda self: True)
+    service = LocalService(tmp_path)
+    service._addresses = Addresses("http://127.0.0.1:1", "", "")
+    api = Child("api", [sys.executable, "-c", "input()"], log=tmp_path / "log")
+    assert not service._ready(api)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import tempfile
 from pathlib import Path
 
@@ -48,6 +49,44 @@ def test_root_runs_the_database_from_a_private_environment(
         server.start()
         server.stop()
         assert list(Path(public).iterdir())
+
+
+@pytest.mark.parametrize(
+    ("written", "answers"),
+    [
+        (None, False),
+        ("", False),
+        ("42\n/data\n", False),
+        ("42\n/data\n1700000000\n5432\n\n127.0.0.1\n  1 2\nstarting\n", False),
+        ("41\n/data\n1700000000\n5432\n\n127.0.0.1\n  1 2\nready   \n", False),
+        ("42\n/data\n1700000000\n5432\n\n127.0.0.1\n  1 2\nready   \n", True),
+    ],
+    ids=["none", "empty", "half", "starting", "of a former server", "ready"],
+)
+def test_the_database_answers_when_its_own_file_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str | None, answers: bool
+) -> None:
+    monkeypatch.setattr(Postgres, "pid", 42)
+    if written is not None:
+        (tmp_path / "postmaster.pid").write_text(written)
+    assert Postgres(tmp_path)._answers(tmp_path) is answers
+
+
+def test_an_interrupted_making_of_the_database_is_made_again(tmp_path: Path) -> None:
+    leftover = tmp_path / "postgres" / "unfinished"
+    leftover.mkdir(parents=True)
+    (leftover / "PG_VERSION").write_text("18\n")
+    server = Postgres(tmp_path / "postgres")
+    server.start()
+    server.stop()
+    assert not leftover.exists()
+
+
+def test_a_port_that_somebody_listens_on_is_not_free() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as taken:
+        port = taken.getsockname()[1]
+        assert not servers.is_free(port)
+    assert servers.is_free(port)
 
 
 def test_the_database_asks_for_its_password(postgres: Postgres) -> None:

@@ -11,11 +11,16 @@ import emotion_clf
 def test_the_public_names() -> None:
     assert emotion_clf.__all__ == [
         "Analysis",
+        "ClassificationOptions",
         "EmotionClfError",
         "EmotionPredictor",
+        "PipelineOptions",
         "Prediction",
         "Segment",
+        "SourceOptions",
         "Summary",
+        "SummaryOptions",
+        "TranscriptionOptions",
         "__version__",
     ]
     assert all(hasattr(emotion_clf, name) for name in emotion_clf.__all__)
@@ -35,9 +40,19 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not heavy & set(loaded)
 
 
-def test_one_text_in_place_of_a_list_is_a_type_error() -> None:
+@pytest.mark.parametrize("method", ["predict", "predict_iter"])
+def test_one_text_in_place_of_a_list_is_a_type_error(method: str) -> None:
     with pytest.raises(TypeError, match="list of texts"):
-        emotion_clf.EmotionPredictor().predict("Exciting news!")
+        getattr(emotion_clf.EmotionPredictor(), method)("Exciting news!")
+
+
+@pytest.mark.parametrize(
+    "source", ["http://127.0.0.1/a.mp3", "HTTP://127.0.0.1/a.mp3", "Https://127.0.0.1/a.mp3"]
+)
+def test_a_scheme_in_any_case_is_an_address(source: str) -> None:
+    with pytest.raises(emotion_clf.EmotionClfError) as caught:
+        emotion_clf.EmotionPredictor().analyze(source)
+    assert caught.value.code == "source.forbidden_address"
 
 
 def test_the_example_of_the_readme() -> None:
