@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from ml.errors import OptionInvalid
@@ -22,12 +21,19 @@ def decode_cursor(cursor: str) -> tuple[datetime, UUID]:
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         created_at, job_id = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        position = datetime.fromisoformat(created_at), UUID(job_id)
-    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+        return _in_utc(datetime.fromisoformat(created_at)), UUID(job_id)
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise OptionInvalid(
             "cursor is not one that a page of this list has given; allowed: next_cursor.",
             hint="Start again without a cursor.",
         ) from error
-    if position[0].tzinfo is None:
-        raise OptionInvalid("cursor holds no time zone; allowed: next_cursor of a page.")
-    return position
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return the moment with the one offset that every database knows.
+
+    Raises ValueError without an offset, OverflowError where UTC's calendar has no such moment.
+    """
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return moment.astimezone(UTC)

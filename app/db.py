@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import ExceptionContext, make_url
 
 CONNECT_SECONDS = 5
 STATEMENT_SECONDS = 30
@@ -20,13 +20,15 @@ def create_db_engine(database_url: str, *, pool_size: int = 5) -> Engine:
 
     ``pool_size`` connections stay open; as many again may be opened when all are busy.
     """
-    return create_engine(
+    engine = create_engine(
         connection_url(database_url),
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=CONNECT_SECONDS,
         pool_pre_ping=True,
         pool_recycle=1800,
+        # Errors end up in logs, and parameters are users' texts and links.
+        hide_parameters=True,
         connect_args={
             "connect_timeout": CONNECT_SECONDS,
             "application_name": "emotion-clf",
@@ -38,3 +40,16 @@ def create_db_engine(database_url: str, *, pool_size: int = 5) -> Engine:
             "tcp_user_timeout": STATEMENT_SECONDS * 1000,
         },
     )
+    event.listen(engine, "handle_error", _withhold_details)
+    return engine
+
+
+def _withhold_details(context: ExceptionContext) -> None:
+    """Cut an error down to what happened: Postgres adds the row that it happened to."""
+    driver, wrapped = context.original_exception, context.sqlalchemy_exception
+    message = getattr(getattr(driver, "diag", None), "message_primary", None)
+    if message is None:
+        return
+    driver.args = (message,)
+    if wrapped is not None:
+        wrapped.args = (f"({type(driver).__name__}) {message}",)

@@ -16,8 +16,8 @@ import structlog
 
 _CHATTY = ("celery.worker.strategy", "celery.app.trace", "alembic")
 """They say of each task what our own lines say better."""
-_QUERY = re.compile(r"(\bhttps?://[^\s?#\"']+)[?#][^\s\"']*")
-_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@")
+_QUERY = re.compile(r"(\bhttps?://[^\s?#\"']+)[?#][^\s\"']*", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE)
 
 
 def scrub(text: str) -> str:

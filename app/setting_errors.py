@@ -8,6 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ml.errors import OptionInvalid
+
 _EXPECTED: Mapping[str, str] = {
     "int_type": "a whole number",
     "int_parsing": "a whole number",
@@ -58,3 +60,17 @@ def _siblings(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     if is_dataclass(section):
         return [field.name for field in fields(section)]
     return list(section.model_fields)
+
+
+def refuse_booleans(given: Mapping[str, Any], checked: object, prefix: str = "") -> None:
+    """Raise :class:`ml.errors.OptionInvalid` for a boolean that was taken for a number.
+
+    pydantic reads true as 1 unless it is strict, and then it would not read a number from
+    an environment variable either.
+    """
+    for name, value in given.items():
+        taken = getattr(checked, name)
+        if isinstance(value, Mapping):
+            refuse_booleans(value, taken, f"{prefix}{name}.")
+        elif isinstance(value, bool) and not isinstance(taken, bool):
+            raise OptionInvalid(f"{prefix}{name} is {value!r}; allowed: a number.")

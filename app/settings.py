@@ -14,9 +14,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
-from app.setting_errors import explain
+from app.environment import CONFIG_VARIABLE, settings_in
+from app.setting_errors import explain, refuse_booleans
 from ml.errors import OptionInvalid, SettingInvalid
 from ml.options import (
     ClassificationOptions,
@@ -25,20 +36,6 @@ from ml.options import (
     SummaryOptions,
     TranscriptionOptions,
 )
-
-PREFIX = "EMOTION_CLF_"
-CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-SHORT_NAMES: Mapping[str, str] = {
-    "DATABASE_URL": "database_url",
-    "REDIS_URL": "redis_url",
-    "ARTIFACT_URL": "artifact_url",
-    "LOG_LEVEL": "log_level",
-    "ASSEMBLYAI_API_KEY": "assemblyai_api_key",
-    "WHISPER_MODEL": "transcription__model",
-    "EMOTION_MODEL": "classification__model",
-}
-"""Variables that carry no prefix, because platforms and people know them under these names.
-Every other setting is ``EMOTION_CLF_<SECTION>__<KEY>``."""
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -86,7 +83,7 @@ class JobSettings(Section):
 class ApiSettings(Section):
     """The HTTP API: section ``api``."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     threads: Count = 16
     """Requests that one process serves at the same time."""
@@ -94,9 +91,17 @@ class ApiSettings(Section):
     """How long ``POST /predict`` waits, unless the request says otherwise."""
     max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
     """How long a request may ask it to wait."""
-    page_size: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Jobs on one page of the list, unless the request says otherwise."""
     max_page_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    page_size: Annotated[int, Field(ge=1, le=1000, validate_default=True)] = 20
+    """Jobs on one page of the list, unless the request says otherwise."""
+
+    @field_validator("page_size")
+    @classmethod
+    def _fits_on_a_page(cls, size: int, others: ValidationInfo) -> int:
+        most = others.data.get("max_page_size", size)
+        if size > most:
+            raise ValueError(f"api.max_page_size, {most}, or less")
+        return size
 
 
 class PipelineSections(Section):
@@ -117,6 +122,10 @@ def _scheme(*allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _in_lower_case(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
 class Settings(PipelineSections):
     """Everything that can be set, checked and frozen. Use :meth:`load`."""
 
@@ -126,7 +135,9 @@ class Settings(PipelineSections):
     redis_url: Annotated[str, _scheme("redis", "rediss")] = "redis://localhost:6379/0"
     artifact_url: Annotated[str, Field(min_length=1)] = "file:///var/lib/emotion-clf/artifacts"
     """Any fsspec address: ``file:///path``, ``s3://bucket/prefix``, ``abfs://…``."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], BeforeValidator(_in_lower_case)
+    ] = "info"
     assemblyai_api_key: SecretStr | None = None
     jobs: JobSettings = JobSettings()
     api: ApiSettings = ApiSettings()
@@ -140,10 +151,12 @@ class Settings(PipelineSections):
         are by name, sections as mappings: ``load(transcription={"model": "base"})``.
         """
         values = _read_config(config)
-        _merge(values, _from_environment(os.environ))
+        _merge(values, settings_in(os.environ))
         _merge(values, overrides)
         try:
-            return cls.model_validate(values)
+            settings = cls.model_validate(values)
+            refuse_booleans(values, settings)
+            return settings
         except OptionInvalid as error:
             raise SettingInvalid(error.text) from error
         except ValidationError as error:
@@ -159,6 +172,7 @@ class Settings(PipelineSections):
         _merge(values, overrides or {})
         try:
             checked = PipelineSections.model_validate(values)
+            refuse_booleans(values, checked)
         except ValidationError as error:
             raise OptionInvalid(explain(error, PipelineSections)) from error
         return PipelineOptions(**dict(checked))
@@ -180,26 +194,6 @@ def _read_config(config: Path | None) -> dict[str, Any]:
     if not isinstance(values or {}, dict):
         raise SettingInvalid(f"{path} holds no keys; allowed: {', '.join(Settings.model_fields)}.")
     return values or {}
-
-
-def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the environment sets; empty variables count as not set."""
-    named = {path: environment[name] for name, path in SHORT_NAMES.items() if name in environment}
-    named |= {
-        name.removeprefix(PREFIX).lower(): value
-        for name, value in environment.items()
-        if name.startswith(PREFIX) and name != CONFIG_VARIABLE
-    }
-    values: dict[str, Any] = {}
-    for path, value in named.items():
-        section, _, key = path.partition("__")
-        if value and key:
-            values.setdefault(section, {})[key] = value
-        elif value:
-            values[section] = value
-    if isinstance(level := values.get("log_level"), str):
-        values["log_level"] = level.lower()
-    return values
 
 
 def _merge(values: dict[str, Any], stronger: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ import argparse
 import secrets
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from celery.exceptions import WorkerLostError
@@ -19,6 +21,7 @@ from app.step_store import StepStore
 from app.worker_store import WorkerStore
 from ml.errors import EmotionClfError
 from workers.presence import Presence
+from workers.scratch import sweep
 
 WARM: dict[Queue, list[str]] = {"cpu": ["workers.warm_cpu"], "gpu": ["workers.warm_gpu"]}
 """Modules that load, in each child, what the first step would otherwise wait for."""
@@ -66,7 +69,7 @@ def run(queue: Queue, settings: Settings) -> int:
 
     presence = create_presence(settings, queue)
     app.conf.update(
-        include=[*app.conf.include, *WARM[queue], "workers.announce"],
+        include=[*app.conf.include, "workers.scratch", *WARM[queue], "workers.announce"],
         emotion_clf_node=presence.worker,
         emotion_clf_queue=queue,
     )
@@ -85,6 +88,7 @@ def run(queue: Queue, settings: Settings) -> int:
         worker.start()
     finally:
         presence.leave()
+        sweep(Path(tempfile.gettempdir()))
     return int(worker.exitcode or 0)
 
 

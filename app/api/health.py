@@ -51,15 +51,24 @@ class Ready(MethodView):
 
 def missing_parts(services: Services) -> Iterator[tuple[str, str]]:
     """Yield the name of each part that is missing, and what is wrong with it."""
-    if not _answers(lambda: _ask_database(services), SQLAlchemyError):
-        # The workers' register lies in the database, so nothing is known of them.
-        yield "database", "It does not answer."
-    else:
-        for queue, count in services.workers.alive().items():
-            if not count:
-                yield f"workers.{queue}", "None was seen lately."
+    yield from _missing_in_database(services)
     if not _answers(services.broker.ping, *BrokerUnavailable):
         yield "broker", "It does not answer."
+
+
+def _missing_in_database(services: Services) -> Iterator[tuple[str, str]]:
+    # The workers' register lies in the database: without it nothing is known of them.
+    if not _answers(lambda: _ask_database(services), SQLAlchemyError):
+        yield "database", "It does not answer."
+        return
+    try:
+        alive = services.workers.alive()
+    except SQLAlchemyError:
+        yield "database", "Its tables are missing or old: run python -m migrations.run."
+        return
+    for queue, count in alive.items():
+        if not count:
+            yield f"workers.{queue}", "None was seen lately."
 
 
 def _ask_database(services: Services) -> None:

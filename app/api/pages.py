@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import flask_swagger_ui
-from flask import Blueprint, Response, send_from_directory
+from flask import Blueprint, Response, redirect, send_from_directory
+from werkzeug import Response as Redirect
 
 blueprint = Blueprint("pages", __name__)
 
@@ -36,6 +37,12 @@ def web(name: str) -> Response:
 def documentation() -> Response:
     """Return Swagger UI."""
     return _file(_WEB, "docs.html", _SWAGGER_POLICY)
+
+
+@blueprint.get("/docs/")
+def documentation_with_a_slash() -> Redirect:
+    """Lead to the address that is published."""
+    return redirect("/docs", 308)
 
 
 @blueprint.get("/docs/<path:name>")

@@ -56,21 +56,21 @@ class Predict(MethodView):
         wanted = preferred_wait(headers["prefer"])
         limits = services().settings.api
         seconds = limits.wait_seconds if wanted is None else min(wanted, limits.max_wait_seconds)
-        job = _awaited(services(), submit_json(request), seconds)
+        job, granted = _awaited(services(), submit_json(request), seconds)
         response = _answer(job)
         if wanted is not None:
-            response.headers["Preference-Applied"] = f"wait={seconds:g}"
+            response.headers["Preference-Applied"] = f"wait={granted:g}"
         return response
 
 
-def _awaited(services: Services, job: Job, seconds: float) -> Job:
-    """Return the job as it stands when it ends or the time is over.
+def _awaited(services: Services, job: Job, seconds: float) -> tuple[Job, float]:
+    """Return the job as it stands when it ends or the time is over, and the time granted.
 
     Too many waiting requests would leave no thread for the others, so the surplus does not
     wait at all.
     """
     if not services.waiting.acquire(blocking=False):
-        return job
+        return job, 0.0
     try:
         deadline = time.monotonic() + seconds
         pause = _FIRST_PAUSE
@@ -78,7 +78,7 @@ def _awaited(services: Services, job: Job, seconds: float) -> Job:
             time.sleep(min(pause, left))
             pause = min(pause * _SLOWING, _LONGEST_PAUSE)
             job = services.jobs.get(job.id, job.owner)
-        return job
+        return job, seconds
     finally:
         services.waiting.release()
 

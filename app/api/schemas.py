@@ -16,11 +16,11 @@ from app.jobs import JobStatus
 from ml.export import FORMATS
 
 URL_PATTERN = (
-    r"^https?://(\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f/?#@:\\\[\]\"<>^`{|}%]+)(:[0-9]{1,5})?"
+    r"^[Hh][Tt][Tt][Pp][Ss]?://(\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f/?#@:\\\[\]\"<>^`{|}%]+)(:[0-9]{1,5})?"
     r"([/?#][^\s\x00-\x20\x7f]*)?$(?!\n)"
 )
-"""http or https, a host, no credentials, no blanks; in the regular expressions that Python
-and ECMA-262 share."""
+"""http or https in any case, a host, no credentials, no blanks; in the regular expressions
+that Python and ECMA-262 share, which have no flag for the case."""
 URL_LENGTH = 2048
 _PAGE_SIZE = 1000
 _CURSOR_LENGTH = 200

@@ -1,10 +1,12 @@
 // The HTTP API, as the page uses it. Every failure is a Problem with a hint.
 
 export class Problem extends Error {
-  constructor({ detail, title, hint = "", code = "" }) {
+  constructor({ detail, title, hint = "", code = "", status = 503 }) {
     super(detail || title);
     this.hint = hint;
     this.code = code;
+    // The same request may succeed later.
+    this.passing = status >= 500;
   }
 }
 
@@ -16,8 +18,10 @@ const UNREACHABLE = new Problem({
 // The fields say more than the general words about them.
 const problemOf = (document) => {
   const fields = (document.errors ?? []).map(({ field, message }) => (field ? `${field}: ${message}` : message));
-  return new Problem(fields.length ? { detail: fields.join(" ") } : document);
+  return new Problem(fields.length ? { ...document, detail: fields.join(" "), hint: "" } : document);
 };
+
+const undocumented = (status) => ({ detail: `The service answered ${status}.`, status });
 
 export const call = async (method, path, body) => {
   const request = { method };
@@ -28,7 +32,7 @@ export const call = async (method, path, body) => {
   const reply = await fetch(path, request).catch(() => {
     throw UNREACHABLE;
   });
-  const document = await reply.json().catch(() => ({ detail: `The service answered ${reply.status}.` }));
+  const document = await reply.json().catch(() => undocumented(reply.status));
   if (!reply.ok) throw problemOf(document);
   return document;
 };
@@ -47,6 +51,6 @@ export const upload = (file, options, onSent) =>
     request.onload = () =>
       request.status < 300
         ? resolve(request.response)
-        : reject(problemOf(request.response ?? { detail: `The service answered ${request.status}.` }));
+        : reject(problemOf(request.response ?? undocumented(request.status)));
     request.send(form);
   });

@@ -49,39 +49,68 @@ const openSection = (title) => {
   byId("result").replaceChildren();
 };
 
-const ended = async (job) => {
-  byId("running").hidden = true;
-  if (job.status === "completed") {
-    const result = await call("GET", job.links.result);
-    byId("result").replaceChildren(...render(job.id, result));
-    return;
-  }
-  const { message, hint } = job.error ?? { message: "The job was cancelled.", hint: "" };
+const showEnd = ({ error }) => {
+  const { message, hint } = error ?? { message: "The job was cancelled.", hint: "" };
   byId("result").replaceChildren(
-    element("p", { className: job.error ? "error" : "note" }, element("strong", {}, message), " ", hint),
+    element("p", { className: error ? "error" : "note" }, element("strong", {}, message), " ", hint),
   );
 };
 
 const currentId = () => location.hash.slice(1);
 
-const follow = async (jobId) => {
-  let wait = POLL.first;
-  let job = await call("GET", `/jobs/${encodeURIComponent(jobId)}`);
+// Whatever is shown of a job has the turn; an answer that comes when it is over is dropped.
+let turn = 0;
+const takeTurn = () => {
+  turn += 1;
+  const mine = turn;
+  return () => mine === turn;
+};
+
+// A service that restarts is waited for. Returns undefined once the turn is over.
+const patiently = async (path, current) => {
+  for (let failed = false; current(); ) {
+    try {
+      const answer = await call("GET", path);
+      if (!current()) return undefined;
+      if (failed) showError(null);
+      return answer;
+    } catch (problem) {
+      if (!current()) return undefined;
+      if (!problem.passing) throw problem;
+      failed = true;
+      showError(problem);
+      await pause(POLL.longest);
+    }
+  }
+  return undefined;
+};
+
+const follow = async (jobId, current) => {
+  const path = `/jobs/${jobId}`;
+  let job = await patiently(path, current);
+  if (!job) return;
   openSection(job.title ?? "Recording");
-  while (currentId() === jobId && !ENDED.includes(job.status)) {
+  for (let wait = POLL.first; !ENDED.includes(job.status); wait *= POLL.slowing) {
     const queued = job.status === "queued";
     const stage = STAGES[queued ? "queued" : job.stage] ?? job.stage ?? "Starting";
     showProgress(queued ? null : job.progress, stage, job.detail);
-    await pause(wait);
-    wait = Math.min(wait * POLL.slowing, POLL.longest);
-    job = await call("GET", job.links.self);
+    await pause(Math.min(wait, POLL.longest));
+    job = await patiently(path, current);
+    if (!job) return;
   }
-  if (currentId() !== jobId) return;
-  await ended(job);
-  await showRecent();
+  byId("running").hidden = true;
+  if (job.status === "completed") {
+    const result = await patiently(job.links.result, current);
+    if (!result) return;
+    byId("result").replaceChildren(...render(job.id, result));
+  } else {
+    showEnd(job);
+  }
+  showRecent().catch(showError);
 };
 
 const open = async () => {
+  const current = takeTurn();
   showError(null);
   const jobId = currentId();
   if (!/^[0-9a-f-]{36}$/.test(jobId)) {
@@ -89,9 +118,10 @@ const open = async () => {
     return;
   }
   try {
-    await follow(jobId);
+    await follow(jobId, current);
   } catch (problem) {
-    byId("running").hidden = true;
+    if (!current()) return;
+    byId("job").hidden = true;
     showError(problem);
   }
 };
@@ -127,12 +157,12 @@ const chosenOptions = () => {
   return options;
 };
 
-const submitted = async () => {
+const submitted = async (current) => {
   const options = chosenOptions();
   const [file] = byId("file").files;
   if (file) {
     openSection(file.name);
-    return upload(file, options, (share) => showProgress(share, "Uploading"));
+    return upload(file, options, (share) => current() && showProgress(share, "Uploading"));
   }
   const source = byId("source").value.trim();
   const isLink = /^https?:\/\/\S+$/i.test(source);
@@ -141,19 +171,26 @@ const submitted = async () => {
 
 const onSubmit = async (event) => {
   event.preventDefault();
+  const current = takeTurn();
   showError(null);
+  byId("job").hidden = true;
   const button = event.target.querySelector("[type=submit]");
   button.disabled = true;
   byId("cancel").hidden = true;
   try {
-    const job = await submitted();
-    location.hash = job.id;
-    byId("job-title").focus();
+    const job = await submitted(current);
+    if (current()) {
+      openSection(job.title ?? "Recording");
+      byId("job-title").focus();
+      location.hash = job.id;
+    }
     await showRecent();
   } catch (problem) {
-    byId("running").hidden = true;
-    byId("job").hidden = true;
     showError(problem);
+    if (!current()) return;
+    byId("job").hidden = true;
+    // Else a click on the job that was shown before would change nothing.
+    history.replaceState(null, "", location.pathname);
   } finally {
     button.disabled = false;
     byId("cancel").hidden = false;

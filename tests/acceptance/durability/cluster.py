@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from glob import glob
 from http import HTTPStatus
 from pathlib import Path
 from uuid import UUID
@@ -24,6 +25,7 @@ from emotion_clf.local.processes import Child
 from emotion_clf.local.servers import Postgres, Redis, free_port
 from migrations.run import upgrade
 from ml.artifacts import ArtifactStore
+from workers.scratch import PREFIX
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
@@ -73,6 +75,8 @@ class Cluster:
         self.processes: dict[str, Child] = {}
         self.redis = redis.Redis.from_url(broker.url)
         self.artifact_url = f"file://{directory}/artifacts"
+        self.scratch = directory / "scratch"
+        self.scratch.mkdir()
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         upgrade(postgres.url)
@@ -153,6 +157,15 @@ class Cluster:
         except requests.RequestException:
             return False
 
+    def until_nothing_is_left(self) -> None:
+        """Wait until no worker, dead or alive, keeps the files of a step."""
+        self.until(lambda: not self._files_of_steps(), seconds=20)
+
+    def _files_of_steps(self) -> list[str]:
+        # Unlike pathlib's, this glob does not mind what vanishes meanwhile.
+        found = glob("**/emotion-clf-*", root_dir=self.scratch, recursive=True)  # noqa: PTH207
+        return [path for path in found if not Path(path).name.startswith(PREFIX)]
+
     def job(self, job_id: UUID) -> Job:
         return self.jobs.get(job_id, OWNER)
 
@@ -202,6 +215,7 @@ class Cluster:
             "DATABASE_URL": self.postgres.url,
             "REDIS_URL": self.broker.url,
             "ARTIFACT_URL": self.artifact_url,
+            "TMPDIR": str(self.scratch),
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
             **SETTINGS,
             **settings,

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 import sqlalchemy as sa
+from analyses import make_analysis
 from flask import Flask
 from flask.testing import FlaskClient
 
@@ -15,10 +16,7 @@ from app.api.services import EXTENSION
 from app.jobs import JobStatus, NewJob
 from app.models import JobRow, ResultRow
 from app.settings import Settings
-from ml.results import Analysis, Segment, SpeakerSummary, Summary, TimelineBin
-from ml.taxonomy import BASE_EMOTIONS, INTENSITIES, SUB_EMOTIONS
-
-EMOTIONS = {name: 1.0 if name == "happiness" else 0.0 for name in BASE_EMOTIONS}
+from ml.results import Analysis
 
 
 @pytest.fixture
@@ -47,35 +45,6 @@ def client(app) -> FlaskClient:
 @pytest.fixture
 def services(app):
     return app.extensions[EXTENSION]
-
-
-def make_analysis(*, text: str = "It works!", duration: float | None = 2.5) -> Analysis:
-    timed = duration is not None
-    segment = Segment(
-        index=0,
-        start=0.25 if timed else None,
-        end=2.0 if timed else None,
-        speaker="SPEAKER_00" if timed else None,
-        text=text,
-        emotion="happiness",
-        sub_emotion="joy",
-        intensity="moderate",
-        confidence=0.9,
-        low_confidence=False,
-        emotions=EMOTIONS,
-        sub_emotions=dict.fromkeys(SUB_EMOTIONS, 0.1),
-        intensities={name: 1.0 if name == "moderate" else 0.0 for name in INTENSITIES},
-        labels=("joy",),
-    )
-    summary = Summary(
-        segments=1,
-        speech_seconds=1.75 if timed else 0.0,
-        dominant_emotion="happiness",
-        emotions=EMOTIONS,
-        timeline=(TimelineBin(0.0, 2.5, "happiness", EMOTIONS),),
-        speakers=(SpeakerSummary("SPEAKER_00", 1.75, 1, "happiness", EMOTIONS),) if timed else (),
-    )
-    return Analysis("en", duration, {"classifier": "test 1"}, (segment,), summary)
 
 
 class Jobs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -12,6 +13,9 @@ from typing import Any
 import pytest
 
 NOBODY = uuid.UUID(int=0)
+BEFORE_THE_CALENDAR = base64.urlsafe_b64encode(
+    json.dumps(["0001-01-01T00:00:00+23:59", str(NOBODY)]).encode()
+).decode()
 JSON = "application/json"
 FORM = 'multipart/form-data; boundary="cut"'
 
@@ -138,6 +142,7 @@ CASES = [
     get("unknown query", "/jobs?offset=5", 422, INVALID, "offset"),
     get("bad cursor", "/jobs?cursor=abc", 422, "option.invalid"),
     get("cursor of other letters", "/jobs?cursor=%C3%A4%00", 422, "option.invalid"),
+    get("cursor before the calendar", f"/jobs?cursor={BEFORE_THE_CALENDAR}", 422, "option.invalid"),
     get("cursor too long", "/jobs?cursor=" + "W1tb" * 60, 422, INVALID, "cursor"),
     get("unknown address", "/nothing", 404, "request.not_found"),
     get("address above the page", "/web/../api/errors.py", 404, "request.not_found"),
@@ -196,6 +201,11 @@ def test_odd_but_valid_text_is_taken(client, services):
     stored = services.jobs.get(uuid.UUID(reply.json["id"]), "local").source
     assert "\U0001f600" in stored
     assert "\x00" not in stored
+
+
+def test_the_scheme_of_a_link_is_read_in_any_case(client):
+    reply = client.post("/jobs", json={"url": "HTTP://EXAMPLE.com/x"})
+    assert (reply.status_code, reply.json["title"]) == (202, "HTTP://EXAMPLE.com/x")
 
 
 def test_the_largest_text_fits_however_it_is_escaped(client):

@@ -6,8 +6,11 @@ import re
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from app.api import create_app
+from app.api.services import EXTENSION
+from app.db import create_db_engine
 from app.settings import Settings
 
 
@@ -58,6 +61,27 @@ def test_ready_names_the_server_that_is_missing(settings, workers, lost, names):
     assert [entry["field"] for entry in reply.json["errors"]] == names
     assert all(name in reply.json["detail"] for name in names)
     assert "127.0.0.1" not in reply.text
+
+
+@pytest.fixture
+def empty_database(migrated_url):
+    """The address of a database that was never migrated."""
+    engine = create_db_engine(migrated_url)
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("DROP DATABASE IF EXISTS no_tables WITH (FORCE)"))
+        connection.execute(sa.text("CREATE DATABASE no_tables"))
+    engine.dispose()
+    return make_url(migrated_url).set(database="no_tables").render_as_string(hide_password=False)
+
+
+def test_ready_names_a_database_without_tables(settings, empty_database):
+    app = create_app(settings.model_copy(update={"database_url": empty_database}))
+    reply = app.test_client().get("/health/ready")
+    app.extensions[EXTENSION].engine.dispose()
+    assert reply.status_code == 503
+    (missing,) = reply.json["errors"]
+    assert missing["field"] == "database"
+    assert "python -m migrations.run" in missing["message"]
 
 
 def test_without_a_database_jobs_are_refused_for_now(settings):

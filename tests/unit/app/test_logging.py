@@ -17,6 +17,8 @@ from app.logging import scrub
         ("see https://host/p?token=1#x now", "see https://host/p now"),
         ("redis://:secret@host:1/0", "redis://host:1/0"),
         ("postgresql+psycopg2://me:pw@db/x", "postgresql+psycopg2://db/x"),
+        ("HTTPS://Host/p?token=1", "HTTPS://Host/p"),
+        ("Redis://:secret@host:1/0", "Redis://host:1/0"),
         ('{"url": "http://h/a?b=c"}', '{"url": "http://h/a"}'),
     ],
 )

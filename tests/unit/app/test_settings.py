@@ -77,6 +77,8 @@ BAD = [
     ("source: {max_bytes: -1}", ["source.max_bytes", "-1", "above 0"]),
     ("source: {max_seconds: .nan}", ["source.max_seconds", "nan"]),
     ("source: {max_seconds: .inf}", ["source.max_seconds", "inf", "finite"]),
+    ("source: {max_bytes: true}", ["source.max_bytes", "True", "a number"]),
+    ("jobs: {retry_seconds: true}", ["jobs.retry_seconds", "True", "a number"]),
     ("source: 3", ["source", "3", "a section"]),
     ("source: null", ["source", "None", "a section"]),
     ("transcription: {method: magic}", ["transcription.method", "'magic'", "faster-whisper"]),
@@ -89,6 +91,10 @@ BAD = [
     ("jobs: {colour: red}", ["jobs.colour", "lease_seconds"]),
     ("api: {port: 70000}", ["api.port", "70000", "65535 or less"]),
     ("api: {host: 3}", ["api.host", "3", "text"]),
+    ("api: {host: ''}", ["api.host", "''", "at least 1"]),
+    ("api: {page_size: 200}", ["api.page_size", "200", "max_page_size", "100"]),
+    ("api: {max_page_size: 5}", ["api.page_size", "20", "max_page_size", "5"]),
+    ("log_level: 3", ["log_level", "3", "debug"]),
     ("log_level: loud", ["log_level", "'loud'", "debug", "error"]),
     ("database_url: mysql://x", ["database_url", "postgresql://"]),
     ("redis_url: http://x", ["redis_url", "redis://"]),
@@ -110,6 +116,35 @@ def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMOTION_CLF_JOBS__MAX_ATEMPTS", "3")
     with pytest.raises(SettingInvalid, match=r"jobs\.max_atempts.*max_attempts"):
         Settings.load()
+
+
+LINKS = {
+    "EMOTION_CLF_SERVICE_HOST": "10.0.0.1",
+    "EMOTION_CLF_SERVICE_PORT": "8000",
+    "EMOTION_CLF_SERVICE_PORT_HTTP": "8000",
+    "EMOTION_CLF_PORT": "tcp://10.0.0.1:8000",
+    "EMOTION_CLF_PORT_8000_TCP": "tcp://10.0.0.1:8000",
+    "EMOTION_CLF_PORT_8000_TCP_ADDR": "10.0.0.1",
+    "EMOTION_CLF_API_SERVICE_HOST": "10.0.0.2",
+    "EMOTION_CLF_API_PORT": "tcp://10.0.0.2:8000",
+}
+
+
+def test_the_links_that_kubernetes_sets_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("EMOTION_CLF_API__PORT", "9000")
+    assert Settings.load().api.port == 9000
+
+
+def test_a_port_that_is_no_link_is_not_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_CLF_API_PORT", "9000")
+    with pytest.raises(SettingInvalid, match="api_port"):
+        Settings.load()
+
+
+def test_the_log_level_is_read_in_any_case() -> None:
+    assert Settings.load(config("log_level: INFO")).log_level == "info"
 
 
 def test_a_missing_config_is_named() -> None:
@@ -151,6 +186,7 @@ def test_a_job_overrides_options() -> None:
         ({"summary": {"bins": 3}}, "timeline_bins"),
         ({"summary": 3}, "a section"),
         ({"summary": {"timeline_bins": "x"}}, "a whole number"),
+        ({"summary": {"timeline_bins": True}}, "a number"),
         ({"classification": {"confidence_threshold": 7}}, "0 to 1"),
     ],
 )
