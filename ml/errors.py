@@ -216,5 +216,6 @@ def _subclasses(cls: type[EmotionClfError]) -> list[type[EmotionClfError]]:
 
 
 def catalogue() -> dict[str, type[EmotionClfError]]:
-    """Return every documented error by its code."""
-    return {cls.code: cls for cls in _subclasses(EmotionClfError) if "code" in vars(cls)}
+    """Return every error of this module by its code, whatever else was imported."""
+    found = _subclasses(EmotionClfError)
+    return {c.code: c for c in found if "code" in vars(c) and c.__module__ == __name__}
