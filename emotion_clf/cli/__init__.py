@@ -16,7 +16,8 @@ import click
 from emotion_clf._version import __version__
 from emotion_clf.cli.failures import report, terminate
 
-_COMMANDS = ("predict", "demo", "serve", "doctor", "train", "evaluate")
+COMMANDS = ("predict", "demo", "serve", "doctor", "train", "evaluate")
+"""Each is a module beside this one, in the order a newcomer meets them."""
 
 
 class _LazyGroup(click.Group):
@@ -24,11 +25,11 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order a newcomer meets them."""
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command, or None where there is none of that name."""
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"emotion_clf.cli.{cmd_name}").command
         return command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from app.settings import Settings
-from emotion_clf.cli.predict import command
+from emotion_clf.cli import COMMANDS
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -47,11 +48,12 @@ def test_the_table_names_nothing_that_is_gone() -> None:
     assert named == {key for key, _ in settings()}
 
 
-def test_every_option_of_predict_is_named() -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_of_every_command_is_named(name: str) -> None:
     section = README.split("### On the command line")[1].split("### In Python")[0]
-    for parameter in command.params:
+    for parameter in import_module(f"emotion_clf.cli.{name}").command.params:
         for option in (*parameter.opts, *parameter.secondary_opts):
-            assert option == "stdin" or option in section, option
+            assert not option.startswith("--") or f"`{option}" in section, option
 
 
 def test_nothing_is_left_to_fill_in() -> None:
