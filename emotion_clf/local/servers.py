@@ -119,6 +119,11 @@ class Postgres:
         """The process id of the server, None while it does not run."""
         return self._child.pid if self._child else None
 
+    @property
+    def running(self) -> bool:
+        """Whether the server runs."""
+        return self._child is not None and self._child.running
+
     def start(self) -> None:
         """Start the server, making the database at the first time; return when it answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -223,6 +228,11 @@ class Redis:
     def pid(self) -> int | None:
         """The process id of the server, None while it does not run."""
         return self._child.pid if self._child else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the server runs."""
+        return self._child is not None and self._child.running
 
     def start(self) -> None:
         """Start the server; return when it answers."""

@@ -99,8 +99,20 @@ class LocalService:
 
     def tend(self) -> None:
         """Start again whatever ended; call it about every second."""
+        for server in (self._postgres, self._redis):
+            if server and not server.running:
+                self._start_again(server)
         for name in self._supervisor.tend():
             sys.stderr.write(f"{name} ended and is started again; see {self.logs}/{name}.log\n")
+
+    def _start_again(self, server: Postgres | Redis) -> None:
+        sys.stderr.write(f"A server ended and is started again; see {server.directory}\n")
+        try:
+            server.start()
+        except ServiceError as error:
+            # PostgreSQL refuses while processes of the killed one still end; the next try
+            # comes with the next look.
+            sys.stderr.write(f"{error}\n")
 
     def stop(self) -> None:
         """Stop every process, workers first, the database last; signals do not hurry it."""

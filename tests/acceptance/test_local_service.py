@@ -24,18 +24,25 @@ from emotion_clf.local.service import Addresses, LocalService
 pytestmark = pytest.mark.acceptance
 
 
-def processes_of(directory: Path) -> list[str]:
-    """Return the command lines of the processes that know the directory."""
+def processes_of(directory: Path) -> dict[int, str]:
+    """Return the processes that know the directory, with their command lines.
+
+    Redis writes its title over command line and environment, but works in the directory.
+    """
     needle = str(directory).encode()
-    found = []
+    found = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (process / "environ").read_bytes()
             command = (process / "cmdline").read_bytes()
+            known = [
+                command,
+                (process / "environ").read_bytes(),
+                bytes((process / "cwd").readlink()),
+            ]
         except OSError:
             continue
-        if command and (needle in environment or needle in command):
-            found.append(command.replace(b"\0", b" ").decode(errors="replace"))
+        if command and any(needle in each for each in known):
+            found[int(process.name)] = command.replace(b"\0", b" ").decode(errors="replace")
     return found
 
 
@@ -78,32 +85,33 @@ def test_a_job_runs_and_survives_a_restart_and_nothing_is_left(tmp_path: Path, j
         refused = subprocess.run(second, capture_output=True, text=True, check=False)
         assert refused.returncode == 69
         assert "Another emotion-clf service" in refused.stderr
-        kill_and_see_it_again(api, directory)
+        for program in ("app.api", "redis-server", "bin/postgres"):
+            kill_and_see_it_again(api, directory, program)
+        assert Client(api).result(job) == analysis
     wait_until_gone(directory)
 
 
-def kill_and_see_it_again(api: str, directory: Path) -> None:
-    """Kill the API; the supervisor starts it again on the same port."""
-    (pid,) = [
-        int(process.name)
-        for process in Path("/proc").glob("[0-9]*")
-        if is_api(process) and str(directory).encode() in (process / "environ").read_bytes()
-    ]
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+def kill_and_see_it_again(api: str, directory: Path, program: str) -> None:
+    """Kill a process of the service; it is started again, and the service gets ready."""
+    (killed,) = pids(directory, program)
+    os.kill(killed, signal.SIGKILL)
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        try:
-            if requests.get(f"{api}/health", timeout=2).ok:
-                return
-        except requests.ConnectionError:
-            time.sleep(0.1)
-    raise AssertionError("the API did not come back")
+        if pids(directory, program) not in ([], [killed]) and is_ready(api):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"{program} did not come back")
 
 
-def is_api(process: Path) -> bool:
+def pids(directory: Path, program: str) -> list[int]:
+    """Return the processes of the service that run a program."""
+    return [pid for pid, command in processes_of(directory).items() if program in command]
+
+
+def is_ready(api: str) -> bool:
     try:
-        return b"app.api" in (process / "cmdline").read_bytes()
-    except OSError:
+        return requests.get(f"{api}/health/ready", timeout=5).ok
+    except requests.RequestException:
         return False
 
 
@@ -111,7 +119,7 @@ def wait_until_gone(directory: Path) -> None:
     deadline = time.monotonic() + 10
     while (left := processes_of(directory)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert left == []
+    assert not left
 
 
 def start(directory: Path, *options: str) -> subprocess.Popen[str]:
