@@ -95,24 +95,16 @@ def _connects(port: int) -> Callable[[], bool]:
     return attempt
 
 
-class Postgres:
-    """A PostgreSQL server whose data lie in one directory.
+class _Server:
+    """A server of one directory, in a child process once it was started."""
 
-    As root it runs as ``nobody``, who is given the directory and, so that it can be
-    reached below private parents, the capability to pass file permissions.
-    """
+    _crash_signal = "SIGKILL"
+    _stop_seconds = 10.0
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.directory = directory
         self.port = port or free_port()
-        self._bin = _postgres_programs()
         self._child: Child | None = None
-
-    @property
-    def url(self) -> str:
-        """The SQLAlchemy URL of the database."""
-        password = _password(self.directory / "password")
-        return f"postgresql+psycopg2://emotion:{password}@127.0.0.1:{self.port}/postgres"
 
     @property
     def pid(self) -> int | None:
@@ -123,6 +115,40 @@ class Postgres:
     def running(self) -> bool:
         """Whether the server runs."""
         return self._child is not None and self._child.running
+
+    def stop(self) -> None:
+        """Stop the server and wait for it."""
+        self._end(self._stop_seconds)
+
+    def kill(self) -> None:
+        """End the server at once, as a crash would; the next start recovers."""
+        self._end(10, self._crash_signal)
+
+    def _end(self, timeout: float, signal: str | None = None) -> None:
+        if self._child:
+            self._child.stop(timeout, signal)
+            self._child = None
+
+
+class Postgres(_Server):
+    """A PostgreSQL server whose data lie in one directory.
+
+    As root it runs as ``nobody``, who is given the directory and, so that it can be
+    reached below private parents, the capability to pass file permissions.
+    """
+
+    _crash_signal = "SIGQUIT"
+    _stop_seconds = 20.0
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        super().__init__(directory, port)
+        self._bin = _postgres_programs()
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL of the database."""
+        password = _password(self.directory / "password")
+        return f"postgresql+psycopg2://emotion:{password}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Start the server, making the database at the first time; return when it answers."""
@@ -149,18 +175,6 @@ class Postgres:
         )
         self._child.start()
         wait_until(lambda: self._answers(data), 30, "the database", self._child)
-
-    def stop(self) -> None:
-        """Stop the server and wait for it."""
-        if self._child:
-            self._child.stop(timeout=20)
-            self._child = None
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would; the next start recovers."""
-        if self._child:
-            self._child.stop(timeout=10, signal="SIGQUIT")
-            self._child = None
 
     def _initialise(self, data: Path, password: Path) -> None:
         # Renamed when complete: one that was interrupted would look like a database.
@@ -210,29 +224,14 @@ class Postgres:
         return [setpriv, *identity, *reach, *words]
 
 
-class Redis:
+class Redis(_Server):
     """A Redis server with its append-only file in one directory."""
-
-    def __init__(self, directory: Path, port: int | None = None) -> None:
-        self.directory = directory
-        self.port = port or free_port()
-        self._child: Child | None = None
 
     @property
     def url(self) -> str:
         """The URL of database 0."""
         password = _password(self.directory / "password")
         return f"redis://:{password}@127.0.0.1:{self.port}/0"
-
-    @property
-    def pid(self) -> int | None:
-        """The process id of the server, None while it does not run."""
-        return self._child.pid if self._child else None
-
-    @property
-    def running(self) -> bool:
-        """Whether the server runs."""
-        return self._child is not None and self._child.running
 
     def start(self) -> None:
         """Start the server; return when it answers."""
@@ -249,15 +248,3 @@ class Redis:
         self._child = Child("redis", [str(server), str(config)], log=self.directory / "redis.log")
         self._child.start()
         wait_until(_connects(self.port), 10, "the broker", self._child)
-
-    def stop(self) -> None:
-        """Stop the server and wait for it."""
-        if self._child:
-            self._child.stop(timeout=10)
-            self._child = None
-
-    def kill(self) -> None:
-        """End the server at once, as a crash would."""
-        if self._child:
-            self._child.stop(timeout=10, signal="SIGKILL")
-            self._child = None

@@ -15,7 +15,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-import requests
 
 from emotion_clf.client import Client
 from emotion_clf.local.processes import Child
@@ -97,7 +96,7 @@ def kill_and_see_it_again(api: str, directory: Path, program: str) -> None:
     os.kill(killed, signal.SIGKILL)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if pids(directory, program) not in ([], [killed]) and is_ready(api):
+        if pids(directory, program) not in ([], [killed]) and Client(api).ready():
             return
         time.sleep(0.2)
     raise AssertionError(f"{program} did not come back")
@@ -106,13 +105,6 @@ def kill_and_see_it_again(api: str, directory: Path, program: str) -> None:
 def pids(directory: Path, program: str) -> list[int]:
     """Return the processes of the service that run a program."""
     return [pid for pid, command in processes_of(directory).items() if program in command]
-
-
-def is_ready(api: str) -> bool:
-    try:
-        return requests.get(f"{api}/health/ready", timeout=5).ok
-    except requests.RequestException:
-        return False
 
 
 def wait_until_gone(directory: Path) -> None:
