@@ -78,10 +78,10 @@ def _transcription(options: PipelineOptions) -> list[Any]:
     return [chosen.method, chosen.model, identity(chosen.model), chosen.beam_size]
 
 
-def _features_version(options: PipelineOptions) -> str:
+def _features(options: PipelineOptions) -> str | None:
     from ml.text.features import FEATURES_VERSION
 
-    return FEATURES_VERSION
+    return FEATURES_VERSION if options.classification.features else None
 
 
 def _classification(options: PipelineOptions) -> list[Any]:
@@ -121,12 +121,12 @@ STAGES: tuple[Stage[Any], ...] = (
         needs=("fetch", "transcribe"),
         weight=0.05,
         run=_segment,
-        depends_on=_features_version,
+        depends_on=_features,
     ),
     Stage(
         name="classify",
         queue="gpu",
-        version="1",
+        version="2",
         output=Predictions,
         needs=("segment",),
         weight=0.15,

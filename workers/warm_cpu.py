@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from celery.signals import worker_process_init
 
+from app.settings import Settings
+
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def warm(**_: object) -> None:
     """Read one sentence, so that the first job does not wait for dictionaries."""
-    from ml.text.features import features
     from ml.text.language import require_english
     from ml.text.sentences import sentences_of_text
 
     text = "This is a sentence, and it is read before anybody waits for it."
     require_english(text)
-    features(list(sentences_of_text(text)))
+    sentences = sentences_of_text(text)
+    if Settings.load().pipeline_options().classification.features:
+        from ml.text.features import features
+
+        features(list(sentences))

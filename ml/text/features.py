@@ -1,10 +1,14 @@
-"""The feature engine: named linguistic features of one sentence, from its plain text.
+"""The feature engine: forty-two named linguistic features of one text, from its words alone.
 
-Each feature is a number in 0..1 that a person can check by reading the sentence. Counts
-saturate: ``count / (count + 1)``, so that the first "never" says more than the fourth.
-Word lists are matched without regard to case, because some recognisers write none; the
-features that need case or punctuation are zero on such text, and the classifier learned to
-do without any of them.
+Each feature is a number in 0..1 that a person can check by reading the text. Counts saturate:
+``count / (count + 1)``, so that the first "never" says more than the fourth. Words are matched
+without regard to case, because some recognisers write none, and a question is told by its
+words as well as by its mark; only ``exclamation`` and ``pos_punct`` are zero on
+a transcript without punctuation.
+
+Three sources: this project's short lists and patterns, the NRC lexicon (``ml.text.lexicon``;
+free for research only), and spaCy's tagger (``ml.text.tagger``). Both packages are loaded with
+the first text, not with this module.
 
 The vector's meaning is part of a checkpoint: a change of names, order or scaling is a new
 :data:`FEATURES_VERSION`, and checkpoints name the version that they were trained on.
@@ -14,145 +18,147 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-FEATURES_VERSION: Final = "1.0"
+from ml.text import tagger as tagging
+from ml.text.lexicon import EMOLEX, LISTS, meanings
+from ml.text.questions import asks
+from ml.text.tagger import POS_TAGS, tagger
+from ml.text.words import opening, words_of
+
+FEATURES_VERSION: Final = "1.1"
 """Version of the vector that :func:`features` returns."""
 
-_LEXICON: Final[dict[str, str]] = {
-    "negation": "no not never none nothing nobody nowhere neither nor cannot without hardly",
-    "intensifier": (
-        "very really so too extremely absolutely totally completely incredibly utterly such "
-        "deeply truly highly insanely super literally damn fucking freaking ever always"
-    ),
-    "hedge": (
-        "maybe perhaps possibly probably might could seems seem somewhat rather fairly quite "
-        "guess suppose think kinda sorta apparently almost roughly"
-    ),
-    "first_person": (
-        "i me my mine myself we us our ours i'm i've i'll i'd we're we've we'll im ive"
-    ),
-    "second_person": "you your yours yourself you're you've you'll you'd u ur",
-    "third_person": (
-        "he she him her his hers they them their theirs he's she's they're they've himself"
-    ),
-    "question_word": "what why how who where when which whose whom what's who's how's where's",
-    "contrast": "but however although though yet instead except despite still",
-    "past_tense": "was were had did been used went said got wasn't weren't hadn't didn't",
-    "future_tense": "will shall gonna going tomorrow soon hope wish i'll we'll won't",
-    "courtesy": "thank thanks please sorry welcome congratulations congrats bless appreciate",
-    "interjection": "oh wow ugh ah aw aww hey huh hmm whoa ouch yay yeah oops yikes god geez",
-    "laughter": "haha hahaha hahahaha hehe lol lmao rofl ha",
-    "profanity": (
-        "fuck fucking fucked shit bullshit damn hell ass asshole bitch bastard crap idiot stupid"
-    ),
-}
+_PATTERNS: Final = ("length", "repetition", "question", "exclamation", "emphasis", "laughter")
 
 FEATURE_NAMES: Final[tuple[str, ...]] = (
-    "length",
-    "question_mark",
-    "exclamation",
-    "trailing_off",
-    "repetition",
-    "elongation",
-    "shouting",
-    "emoji",
-    *_LEXICON,
+    *_PATTERNS,
+    *LISTS,
+    *(f"emolex_{emotion}" for emotion in EMOLEX),
+    *(f"pos_{tag.lower()}" for tag in POS_TAGS),
 )
 """The features in the order of the vector.
 
 ``length``
     logarithm of the number of words, 1 from 64 words on.
-``question_mark``, ``exclamation``
-    how many of the marks there are, saturating.
-``trailing_off``
-    how many dots in a row or dashes at a break, saturating.
 ``repetition``
-    part of the words that occurred before in the sentence.
-``elongation``
-    how many words hold a letter three times in a row ("sooo"), saturating.
-``shouting``
-    part of the words of two letters and more that are in capitals, 0 where all the text is.
-``emoji``
-    how many pictographs, saturating.
-the rest
-    how many words of the list of that name, saturating; ``negation`` also counts "n't".
+    part of the words that occurred before in the text.
+``question``
+    how many question marks, or, where there are fewer, how many questions the words ask
+    ("what is it", "are you sure"), saturating.
+``exclamation``
+    how many exclamation marks, saturating.
+``emphasis``
+    how many words are in capitals and how many letters drawn out ("sooo"), saturating.
+    Capitals do not count in a longer text that has no other letters, nor in a placeholder
+    such as "[NAME]".
+``laughter``
+    how many times somebody laughs ("haha", "lol"), saturating.
+``negation``
+    how many words deny ("not", "never", "don't"), saturating.
+``intensifier``
+    how many words strengthen ("very", "so", "absolutely"), saturating.
+``hedge``
+    how many words weaken or doubt ("maybe", "think", "seems"), saturating.
+``first_person``, ``second_person``
+    how many words speak of the speaker ("I", "our") or to the listener ("you"), saturating.
+``contrast``
+    how many words turn against what was said ("but", "though"), saturating.
+``courtesy``
+    how many words thank, apologise, ask or wish well, saturating.
+``interjection``
+    how many exclaimed words ("oh", "wow", "ugh"), saturating.
+``profanity``
+    how many words swear or insult, saturating.
+``emolex_anger`` to ``emolex_trust``
+    how many words the NRC lexicon associates with that emotion or polarity, saturating.
+``pos_adj`` to ``pos_x``
+    part of the tokens that have this universal part of speech. Punctuation is a part of all
+    tokens, every other one of those that are no punctuation, so that a transcript without
+    punctuation has the same parts.
 """
 
-_COLUMN: Final = {name: column for column, name in enumerate(FEATURE_NAMES)}
-_FIRST_LIST: Final = _COLUMN[next(iter(_LEXICON))]
+_FIRST_COUNT: Final = FEATURE_NAMES.index("question")
+_FIRST_LISTED: Final = len(_PATTERNS)
+_FIRST_TAG: Final = _FIRST_LISTED + len(LISTS) + len(EMOLEX)
+_PUNCTUATION: Final = POS_TAGS.index("PUNCT")
+_LOG_OF_LONG: Final = math.log1p(64)
+_CHUNK: Final = 1_024
 
-
-def _columns_of_words() -> dict[str, tuple[int, ...]]:
-    columns: dict[str, tuple[int, ...]] = {}
-    for name, words in _LEXICON.items():
-        for word in words.split():
-            columns[word] = (*columns.get(word, ()), _COLUMN[name])
-    return columns
-
-
-_COLUMNS_OF: Final = _columns_of_words()
-_WORD: Final = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-_TRAILING: Final = re.compile(r"\.{2,}|\u2026|\s[-\u2013\u2014]+(?=\s|$)|\u2014")
-_ELONGATED: Final = re.compile(r"([^\W\d_])\1\1", re.IGNORECASE)
-_EMOJI: Final = re.compile(r"[\U0001f300-\U0001faff\u2600-\u27bf]")
+_CAPITALS: Final = re.compile(r"(?<![\w'\[])[A-Z]{2,}(?![\w\]])")
+_DRAWN_OUT: Final = re.compile(r"([^\W\d_])\1{2,}")
+_LAUGHTER: Final = re.compile(
+    r"\b(?:b?a)?(?:h+[aei]+){2,}h*\b|\b(?:ha|lo+l|lmf?ao+|rofl)\b|[\U0001f602\U0001f923]"
+)
 
 
 def features(texts: Sequence[str]) -> NDArray[np.float32]:
     """Return the feature vectors of ``texts``, ``(len(texts), len(FEATURE_NAMES))``.
 
-    Any string will do; the empty one has the zero vector.
+    Any string will do; the empty one has the zero vector. Of a long text the first
+    :data:`~ml.text.words.MAX_WORDS` words are read. A text's vector does not depend on the
+    others, and neither does the memory that the call needs beside its result.
+
+    Raises :class:`~ml.errors.ModelUnavailable` if the lexicon or the tagger is not installed.
     """
+    columns_of, tag = meanings(), tagger()
     vectors = np.zeros((len(texts), len(FEATURE_NAMES)), np.float32)
-    for vector, text in zip(vectors, texts, strict=True):
-        _fill(vector, text.replace("\u2019", "'"))
+    for start in range(0, len(texts), _CHUNK):
+        plain = [_plain(text) for text in texts[start : start + _CHUNK]]
+        chunk = vectors[start : start + _CHUNK]
+        for row, text in zip(chunk, plain, strict=True):
+            row[:_FIRST_TAG] = _counted(text, columns_of)
+        counts = chunk[:, _FIRST_COUNT:_FIRST_TAG]
+        counts /= counts + 1
+        chunk[:, _FIRST_TAG:] = _shares(tag.counts(plain))
     return vectors
 
 
-def _fill(vector: NDArray[np.float32], text: str) -> None:
-    """Write the features of one text into ``vector``, which holds zeros."""
-    words = _WORD.findall(text)
-    for column, count in enumerate(_counts(words)):
-        vector[_FIRST_LIST + column] = _saturating(count)
-    vector[_COLUMN["question_mark"]] = _saturating(text.count("?"))
-    vector[_COLUMN["exclamation"]] = _saturating(text.count("!"))
-    vector[_COLUMN["trailing_off"]] = _saturating(len(_TRAILING.findall(text)))
-    vector[_COLUMN["emoji"]] = _saturating(len(_EMOJI.findall(text)))
-    vector[_COLUMN["elongation"]] = _saturating(sum(map(_is_elongated, words)))
-    if words:
-        vector[_COLUMN["length"]] = min(1.0, math.log1p(len(words)) / math.log1p(64))
-        vector[_COLUMN["repetition"]] = 1 - len({word.lower() for word in words}) / len(words)
-        vector[_COLUMN["shouting"]] = _shouting(words)
+def require() -> None:
+    """Raise :class:`~ml.errors.ModelUnavailable` if the lexicon or the tagger is not installed.
+
+    Takes milliseconds: the tagger itself is loaded with the first text.
+    """
+    meanings()
+    tagging.require()
 
 
-def _counts(words: Sequence[str]) -> list[int]:
-    """Return how many of ``words`` stand in each list of the lexicon."""
-    counts = [0] * len(_LEXICON)
-    for word in words:
-        lowered = word.lower()
-        for column in _COLUMNS_OF.get(lowered, ()):
-            counts[column - _FIRST_LIST] += 1
-        if lowered.endswith("n't"):
-            counts[_COLUMN["negation"] - _FIRST_LIST] += 1
-    return counts
+def _plain(text: str) -> str:
+    """Return what is read of ``text``; capitals throughout say nothing and become small."""
+    plain = opening(text)
+    if plain.isupper() and sum(len(word) > 1 for word in words_of(plain)) > 3:
+        return plain.lower()
+    return plain
 
 
-def _shouting(words: Sequence[str]) -> float:
-    """Return the part of long enough words in capitals; text in capitals throughout has none."""
-    long_enough = [word for word in words if len(word) > 1]
-    capitals = sum(word.isupper() for word in long_enough)
-    if capitals == len(long_enough) and capitals > 3:
-        return 0.0
-    return capitals / max(1, len(long_enough))
+def _counted(text: str, columns_of: Mapping[str, tuple[int, ...]]) -> list[float]:
+    """Return the features before the parts of speech; counts are not saturated yet."""
+    words = words_of(text)
+    found = [0.0] * _FIRST_TAG
+    spaced = " ".join(words).lower()
+    lower = spaced.split(" ")
+    for word in lower:
+        for column in columns_of.get(word, ()):
+            found[_FIRST_LISTED + column] += 1
+    found[:_FIRST_LISTED] = (
+        min(1.0, math.log1p(len(words)) / _LOG_OF_LONG),
+        1 - len(set(lower)) / len(lower),
+        max(text.count("?"), asks(spaced)),
+        text.count("!"),
+        len(_CAPITALS.findall(text)) + len(_DRAWN_OUT.findall(spaced)),
+        len(_LAUGHTER.findall(text.lower())),
+    )
+    return found
 
 
-def _is_elongated(word: str) -> bool:
-    return _ELONGATED.search(word) is not None
-
-
-def _saturating(count: int) -> float:
-    return count / (count + 1)
+def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Turn counts of parts of speech ``(n, 17)`` into shares."""
+    total = counts.sum(axis=1, keepdims=True)
+    punctuation = counts[:, [_PUNCTUATION]]
+    shares: NDArray[np.float64] = counts / np.maximum(total - punctuation, 1)
+    shares[:, [_PUNCTUATION]] = punctuation / np.maximum(total, 1)
+    return shares

@@ -31,6 +31,7 @@ def segment_speech(
         for index, said in enumerate(utterances(_in_order(words, recording.duration)))
     ]
     return _with_features(
+        context,
         found,
         duration=recording.duration,
         models={"transcription": transcripts[0].model} if transcripts else {},
@@ -57,6 +58,7 @@ def segment_text(context: Context) -> Sentences:
     context.check()
     found = [Sentence(index, said) for index, said in enumerate(sentences_of_text(text))]
     return _with_features(
+        context,
         found,
         duration=None,
         models={},
@@ -65,13 +67,15 @@ def segment_text(context: Context) -> Sentences:
 
 
 def _with_features(
+    context: Context,
     found: list[Sentence],
     *,
     duration: float | None,
     models: dict[str, str],
     notes: tuple[str, ...],
 ) -> Sentences:
-    rows = features([sentence.text for sentence in found]).tolist() if found else []
+    wanted = bool(found) and context.options.classification.features
+    rows = features([sentence.text for sentence in found]).tolist() if wanted else []
     return Sentences(
         language="en",
         sentences=tuple(found),

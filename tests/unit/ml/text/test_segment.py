@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ml.artifacts import ArtifactStore
 from ml.errors import LanguageUnsupported, TextEmpty, TextTooLong
-from ml.options import PipelineOptions
+from ml.options import ClassificationOptions, PipelineOptions
 from ml.results import Word
 from ml.stage import Context, Input, Recording, Sentences, Span, Transcript
 from ml.text.features import FEATURE_NAMES, FEATURES_VERSION
@@ -65,6 +66,14 @@ def test_times_never_go_back_nor_past_the_end(tmp_path: Path) -> None:
 def test_no_speech_is_a_result_with_a_note(tmp_path: Path) -> None:
     said = spoken(tmp_path, heard())
     assert (said.sentences, said.features, said.notes) == ((), (), (NO_SPEECH_NOTE,))
+
+
+def test_features_that_are_switched_off_are_not_computed(tmp_path: Path) -> None:
+    without = context(tmp_path, "I am so happy that you came.")
+    without.options = replace(without.options, classification=ClassificationOptions(features=False))
+    said = segment_text(without)
+    assert len(said.sentences) == 1
+    assert said.features == ()
 
 
 def test_text(tmp_path: Path) -> None:
