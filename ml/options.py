@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from ml.errors import OptionInvalid
 
 TranscriptionMethod = Literal["faster-whisper"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def _require(ok: bool, key: str, value: object, allowed: str) -> None:
@@ -72,7 +73,10 @@ class ClassificationOptions:
     """How sentences become emotions."""
 
     model: str = "default"
-    """``default`` for the checkpoint that the package carries, or a directory."""
+    """``default`` for the checkpoint that the package carries, a directory, or a Hub name,
+    ``org/name`` or ``org/name@revision``."""
+    device: Device = "auto"
+    """``auto`` takes a GPU where torch is installed and sees one."""
     confidence_threshold: float = 0.65
     """Predictions with a lower confidence are marked ``low_confidence``."""
     batch_size: int = 32
@@ -83,6 +87,9 @@ class ClassificationOptions:
     """Processor threads; 0 takes as many as there are cores."""
 
     def __post_init__(self) -> None:
+        devices = get_args(Device)
+        _require(bool(self.model), "classification.model", self.model, "a path or name")
+        _require(self.device in devices, "classification.device", self.device, ", ".join(devices))
         _require(
             0 <= self.confidence_threshold <= 1,
             "classification.confidence_threshold",

@@ -1,9 +1,9 @@
 """The classifier's weights on disk, and the checks they pass before anything reads them.
 
-A checkpoint is a folder with five files: two ONNX graphs, the tokenizer, ``config.json``
-(versions, thresholds, temperatures and the SHA-256 of each of the first three) and
-``metrics.json``, which is for people. One comes with the package. No file of a checkpoint
-is ever unpickled.
+A checkpoint is a folder with six files: two ONNX graphs, the tokenizer, the vocabulary of
+TF-IDF, ``config.json`` (versions, thresholds, temperatures, the encoder's configuration and
+the SHA-256 of each of the first four) and ``metrics.json``, which is for people. One comes
+with the package. No file of a checkpoint is ever unpickled.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from ml.text.features import FEATURES_VERSION
 ENCODER: Final = "encoder.onnx"
 HEADS: Final = "heads.onnx"
 TOKENIZER: Final = "tokenizer.json"
+TERMS: Final = "terms.json"
 CONFIG: Final = "config.json"
 METRICS: Final = "metrics.json"
+FILES: Final = (ENCODER, HEADS, TOKENIZER, TERMS, CONFIG)
+"""All that a program reads of a checkpoint."""
 
 CARRIED: Final = Path(__file__).parent / "checkpoint"
 """The checkpoint that comes with the package."""
@@ -35,10 +38,13 @@ _ENTRIES: Final = {
     "features_version": str,
     "max_tokens": int,
     "context_radius": int,
+    "backbone": dict,
     "files": dict,
 }
 _PICKLE_SUFFIXES: Final = {".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth"}
-_HEADS_WITH_TEMPERATURE: Final = ("sub", "base", "intensity")
+_TEMPERATURES: Final = ("sub", "base", "intensity")
+_MORE_TEMPERATURES: Final = ("base_from_sub",)
+"""Those that a checkpoint need not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,18 @@ class Checkpoint:
     encoder: bytes = field(repr=False)
     """The ONNX graph from token ids to one vector a sentence."""
     heads: bytes = field(repr=False)
-    """The ONNX graph from vectors, context and features to logits."""
+    """The ONNX graph from vectors, context, features and terms to logits."""
     tokenizer: str = field(repr=False)
     """``tokenizer.json``."""
+    terms: str = field(repr=False)
+    """``terms.json``, the vocabulary of :class:`ml.text.terms.TermWeights`."""
+    backbone: Mapping[str, Any] = field(repr=False)
+    """The encoder's configuration as transformers writes it; the GPU runtime builds it anew."""
     thresholds: Mapping[str, float]
     """For each sub-emotion the calibrated probability from which it counts as present."""
     temperatures: Mapping[str, float]
-    """What the logits of ``sub``, ``base`` and ``intensity`` are divided by."""
+    """What the logits of ``sub``, ``base`` and ``intensity`` are divided by, and maybe the
+    evidence ``base_from_sub``: see :meth:`ml.emotion.probabilities.Logits.calibrated`."""
     max_tokens: int
     """Longer sentences are cut to this many tokens."""
     context_radius: int
@@ -80,8 +91,10 @@ class Checkpoint:
             encoder=_verified(folder, ENCODER, config),
             heads=_verified(folder, HEADS, config),
             tokenizer=_verified(folder, TOKENIZER, config).decode("utf-8", "replace"),
+            terms=_verified(folder, TERMS, config).decode("utf-8", "replace"),
+            backbone=MappingProxyType(config["backbone"]),
             thresholds=_numbers(config, "thresholds", SUB_EMOTIONS),
-            temperatures=_numbers(config, "temperatures", _HEADS_WITH_TEMPERATURE),
+            temperatures=_numbers(config, "temperatures", _TEMPERATURES, _MORE_TEMPERATURES),
             max_tokens=config["max_tokens"],
             context_radius=config["context_radius"],
         )
@@ -119,11 +132,14 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _numbers(config: dict[str, Any], entry: str, names: tuple[str, ...]) -> Mapping[str, float]:
+def _numbers(
+    config: dict[str, Any], entry: str, names: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> Mapping[str, float]:
     """Return ``config[entry]`` as positive numbers, one for each of ``names``."""
     found = config.get(entry)
     try:
-        numbers = {name: float(found[name]) for name in names}  # type: ignore[index]
+        wanted = [*names, *(name for name in optional if name in found)]  # type: ignore[operator]
+        numbers = {name: float(found[name]) for name in wanted}  # type: ignore[index]
     except (KeyError, TypeError, ValueError):
         numbers = {}
     if not numbers or not all(0 < number < float("inf") for number in numbers.values()):
@@ -154,7 +170,9 @@ def _read(folder: Path, name: str) -> bytes:
 def _refuse_pickles(folder: Path) -> None:
     """Raise if any file of ``folder`` is a pickle by name or by its first bytes."""
     for path in sorted(folder.iterdir()):
-        if path.is_file() and (path.suffix in _PICKLE_SUFFIXES or _starts_like_pickle(path)):
+        if path.is_file() and (
+            path.suffix.lower() in _PICKLE_SUFFIXES or _starts_like_pickle(path)
+        ):
             raise ModelUnavailable(
                 f"The checkpoint holds {path.name}, a pickle; pickles can run code on loading.",
                 hint="Use ONNX and safetensors files.",

@@ -3,44 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.emotion.checkpoint import Checkpoint
-from ml.emotion.probabilities import Floats
-from ml.emotion.runtime import Runtime
-from ml.errors import OptionInvalid, TextEmpty
+from ml.emotion.engines import choose, load
+from ml.emotion.inputs import TERM_WIDTH, Vectors
+from ml.emotion.probabilities import Probabilities
+from ml.emotion.texts import Given, checked
+from ml.emotion.wording import worded
+from ml.errors import OptionInvalid
+from ml.options import Device
+from ml.processors import cores
 from ml.results import Prediction
-from ml.taxonomy import BASE_EMOTIONS, INTENSITIES, SUB_EMOTIONS, SUBS_OF
+from ml.taxonomy import SUB_EMOTIONS
 from ml.text.features import features as features_of
+from ml.text.language import OtherLanguages
+from ml.text.terms import TermWeights
 
-_CHUNK: Final = 256
-_DIGITS: Final = 4
-_SUB_ROWS: Final = {
-    base: np.array([SUB_EMOTIONS.index(sub) for sub in subs]) for base, subs in SUBS_OF.items()
-}
+_AHEAD: Final = {"cpu": 256, "cuda": 8192}
+"""Texts that :meth:`Classifier.predict_iter` reads at once; a GPU is not busy with fewer."""
+_FEATURE_CHUNK: Final = 256
 
 
 class Classifier:
     """Says which emotions a text carries. Loads once; safe to share between threads."""
 
-    def __init__(self, checkpoint: Path | None = None, *, threads: int = 0) -> None:
+    def __init__(
+        self, checkpoint: Path | None = None, *, threads: int = 0, device: Device = "cpu"
+    ) -> None:
         """Load the checkpoint in a folder, or the carried one.
 
-        ``threads`` 0 takes as many as there are cores. Raises
-        :class:`~ml.errors.ModelUnavailable` if the checkpoint is missing or damaged.
+        ``threads`` 0 takes as many as there are cores; ``device`` is as in
+        :class:`~ml.options.ClassificationOptions`. Raises
+        :class:`~ml.errors.ModelUnavailable` if the checkpoint is missing or damaged, or the
+        device is not there, and :class:`~ml.errors.ExtraMissing` if its packages are not.
         """
         if threads < 0:
             raise OptionInvalid(f"threads is {threads}; allowed: 0 or more.")
-        self._checkpoint = Checkpoint.load(checkpoint)
-        self._runtime = Runtime(self._checkpoint, threads)
-        self._thresholds = np.array([self._checkpoint.thresholds[sub] for sub in SUB_EMOTIONS])
-        self.name: Final = self._checkpoint.name
-        self.version: Final = self._checkpoint.version
+        self.device: Final = choose(device)
+        # Not kept: the graphs would be in memory twice.
+        loaded = Checkpoint.load(checkpoint)
+        self._terms = TermWeights.from_json(loaded.terms)
+        self._engine = load(loaded, self.device, threads)
+        self._beside = ThreadPoolExecutor(threads or cores(), "features")
+        self._thresholds = np.array([loaded.thresholds[sub] for sub in SUB_EMOTIONS])
+        self._temperatures = loaded.temperatures
+        self._context_radius = loaded.context_radius
+        self.name: Final = loaded.name
+        self.version: Final = loaded.version
 
     def predict(
         self,
@@ -49,6 +66,7 @@ class Classifier:
         in_order: bool = False,
         features: NDArray[np.floating] | None = None,
         use_features: bool = True,
+        other_languages: OtherLanguages = "ignore",
         confidence_threshold: float = 0.65,
         batch_size: int = 32,
         should_stop: Callable[[], None] = lambda: None,
@@ -59,7 +77,11 @@ class Classifier:
             the texts are consecutive sentences, and each is read with its neighbours.
         ``features``
             ``(len(texts), F)``, what :func:`ml.text.features.features` returns for them;
-            None computes it here. ``use_features`` False does without.
+            None computes it here. ``use_features`` False does without, and without the
+            TF-IDF terms.
+        ``other_languages``
+            what to do with a text that is not English, see
+            :data:`ml.text.language.OtherLanguages`.
         ``confidence_threshold``
             predictions below it are marked ``low_confidence``.
         ``batch_size``
@@ -72,23 +94,24 @@ class Classifier:
         every sub-emotion that reaches its threshold, the most probable first, of whichever
         base emotion, because one sentence may well carry two.
 
-        Texts beyond 128 tokens are judged by their first 128. Raises
-        :class:`~ml.errors.TextEmpty` for a text without a visible character and
+        A long text is judged by its beginning, as many tokens as the checkpoint reads. Raises
+        :class:`~ml.errors.TextEmpty` for a text of nothing but white space,
+        :class:`~ml.errors.LanguageUnsupported` for one that is refused, and
         :class:`~ml.errors.OptionInvalid` for anything else that cannot be used.
         """
-        if not 0 <= confidence_threshold <= 1:
-            raise OptionInvalid(f"confidence_threshold is {confidence_threshold}; allowed: 0 to 1.")
-        texts = list(_checked(texts))
-        if not texts:
+        _check_threshold(confidence_threshold)
+        given = list(checked(texts, other_languages))
+        if not given:
             return []
-        vectors = self._features(texts, features, use_features)
-        pooled = self._runtime.encode(texts, batch_size=batch_size, should_stop=should_stop)
-        logits = self._runtime.logits(pooled, vectors, in_order=in_order)
-        read = logits.calibrated(self._checkpoint.temperatures)
-        return [
-            self._prediction(text, sub, base, intensity, confidence_threshold)
-            for text, sub, base, intensity in zip(texts, *read, strict=True)
-        ]
+        probabilities = self._probabilities(
+            given,
+            in_order=in_order,
+            linguistic=None if features is None else self._usable(features, len(given)),
+            use_features=use_features,
+            batch_size=batch_size,
+            should_stop=should_stop,
+        )
+        return worded(given, probabilities, self._thresholds, confidence_threshold)
 
     def predict_iter(
         self,
@@ -96,6 +119,7 @@ class Classifier:
         *,
         in_order: bool = False,
         use_features: bool = True,
+        other_languages: OtherLanguages = "ignore",
         confidence_threshold: float = 0.65,
         batch_size: int = 32,
         should_stop: Callable[[], None] = lambda: None,
@@ -105,77 +129,88 @@ class Classifier:
         Sentences in order still see their neighbours: each chunk is read together with the
         few sentences around it.
         """
-        around = self._checkpoint.context_radius if in_order else 0
-        source = _checked(texts)
-        before: list[str] = []
-        chunk = list(islice(source, _CHUNK))
-        while chunk:
-            following = list(islice(source, _CHUNK))
-            window = [*before, *chunk, *following[:around]]
-            predictions = self.predict(
+        _check_threshold(confidence_threshold)
+        around = self._context_radius if in_order else 0
+        source = checked(texts, other_languages)
+        for window, own in _windows(source, _AHEAD[self.device], around):
+            probabilities = self._probabilities(
                 window,
                 in_order=in_order,
+                linguistic=None,
                 use_features=use_features,
-                confidence_threshold=confidence_threshold,
                 batch_size=batch_size,
                 should_stop=should_stop,
             )
-            yield from predictions[len(before) : len(before) + len(chunk)]
-            before = list(chain(before, chunk))[-around:] if around else []
-            chunk = following
+            yield from worded(window, probabilities, self._thresholds, confidence_threshold)[own]
 
-    def _features(
-        self, texts: Sequence[str], given: NDArray[np.floating] | None, wanted: bool
-    ) -> NDArray[np.float32]:
-        """Return the feature vectors to use, ``(n, F)``; zeros switch features off."""
-        shape = (len(texts), self._runtime.feature_count)
+    def _probabilities(
+        self,
+        given: Sequence[Given],
+        *,
+        in_order: bool,
+        linguistic: NDArray[np.float32] | None,
+        use_features: bool,
+        batch_size: int,
+        should_stop: Callable[[], None],
+    ) -> Probabilities:
+        """Return the calibrated probabilities of the texts, at least one."""
+        texts = [each.beginning for each in given]
+        ended = Event()
+        # The feature engine works beside the encoder, which leaves Python alone most of the time.
+        beside = self._beside.submit(self._vectors, texts, linguistic, use_features, ended)
+        try:
+            pooled = self._engine.encode(texts, batch_size=batch_size, should_stop=should_stop)
+            vectors = beside.result()
+        finally:
+            ended.set()
+        logits = self._engine.logits(pooled, vectors, in_order=in_order)
+        return logits.calibrated(self._temperatures)
+
+    def _vectors(
+        self,
+        texts: Sequence[str],
+        linguistic: NDArray[np.float32] | None,
+        wanted: bool,
+        ended: Event,
+    ) -> Vectors:
+        """Return what the feature engine says of ``texts``; give up once nobody waits for it."""
+        width = self._engine.feature_count
         if not wanted:
-            return np.zeros(shape, np.float32)
-        if given is None:
-            return features_of(texts)
-        vectors = np.asarray(given, dtype=np.float32)
+            return Vectors.off(len(texts), width)
+        if linguistic is None:
+            linguistic = np.zeros((len(texts), width), np.float32)
+            for start in range(0, len(texts), _FEATURE_CHUNK):
+                if ended.is_set():
+                    break
+                part = slice(start, start + _FEATURE_CHUNK)
+                linguistic[part] = features_of(texts[part])
+        return Vectors(linguistic, *self._terms.transform(texts, TERM_WIDTH))
+
+    def _usable(self, features: NDArray[np.floating], count: int) -> NDArray[np.float32]:
+        """Return the caller's feature vectors, ``(count, F)``; raise OptionInvalid."""
+        vectors = np.asarray(features, dtype=np.float32)
+        shape = (count, self._engine.feature_count)
         if vectors.shape != shape or not np.isfinite(vectors).all():
             raise OptionInvalid(
                 f"features has shape {vectors.shape}; wanted: {shape}, finite numbers."
             )
         return vectors
 
-    def _prediction(
-        self, text: str, sub: Floats, base: Floats, intensity: Floats, threshold: float
-    ) -> Prediction:
-        """Put one text's probabilities into words."""
-        emotion = BASE_EMOTIONS[int(base.argmax())]
-        members = _SUB_ROWS[emotion]
-        emotions = _named(BASE_EMOTIONS, base)
-        ranked = [SUB_EMOTIONS[row] for row in np.argsort(-sub, kind="stable")]
-        present = {SUB_EMOTIONS[row] for row in np.flatnonzero(sub >= self._thresholds)}
-        return Prediction(
-            text=text,
-            emotion=emotion,
-            sub_emotion=SUB_EMOTIONS[members[int(sub[members].argmax())]],
-            intensity=INTENSITIES[int(intensity.argmax())],
-            confidence=emotions[emotion],
-            low_confidence=emotions[emotion] < threshold,
-            emotions=emotions,
-            sub_emotions=_named(SUB_EMOTIONS, sub),
-            intensities=_named(INTENSITIES, intensity),
-            labels=tuple(name for name in ranked if name in present),
-        )
+
+def _check_threshold(threshold: float) -> None:
+    if not 0 <= threshold <= 1:
+        raise OptionInvalid(f"confidence_threshold is {threshold}; allowed: 0 to 1.")
 
 
-def _checked(texts: Iterable[str]) -> Iterator[str]:
-    """Yield ``texts``; raise for the first that is no text or empty, by its index."""
-    if isinstance(texts, str):
-        raise OptionInvalid("texts is one text; wanted: a list of texts.")
-    for index, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise OptionInvalid(f"texts[{index}] is {type(text).__name__}; wanted: text.")
-        if not text.strip():
-            raise TextEmpty(f"texts[{index}] is empty.")
-        # NumPy's texts are a class of their own, which tokenizer and JSON need not know.
-        yield str(text)
-
-
-def _named(names: Sequence[str], values: Floats) -> dict[str, float]:
-    """Return plain numbers by name, rounded to what is worth reading."""
-    return {name: round(float(value), _DIGITS) for name, value in zip(names, values, strict=True)}
+def _windows(
+    source: Iterator[Given], size: int, around: int
+) -> Iterator[tuple[list[Given], slice]]:
+    """Yield ``size`` texts at a time with ``around`` more on either side, and which are its own."""
+    before: list[Given] = []
+    chunk = list(islice(source, size))
+    while chunk:
+        following = list(islice(source, size))
+        own = slice(len(before), len(before) + len(chunk))
+        yield [*before, *chunk, *following[:around]], own
+        before = [*before, *chunk][-around:] if around else []
+        chunk = following

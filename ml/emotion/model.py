@@ -1,70 +1,84 @@
-"""The emotion classifier as torch modules: DeBERTa-v3's encoder with the project's own heads.
+"""The emotion classifier as torch modules: an encoder, DeBERTa-v3, with the project's own heads.
 
-Only training imports this module; what is trained here leaves as the two ONNX graphs that
-:mod:`ml.emotion.runtime` reads. The graphs are split where sentences meet: the encoder
+Training and the GPU runtime import this module; what is trained here leaves as the two ONNX
+graphs that :mod:`ml.emotion.runtime` reads. The graphs are split where sentences meet: the encoder
 turns one sentence into one vector, the heads see that vector, the vectors of the
 neighbouring sentences and the hand-made features. So a neighbour is encoded once.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import DebertaV2Config, DebertaV2Model
+from transformers import AutoConfig, AutoModel
 
 from ml.taxonomy import BASE_EMOTIONS, INTENSITIES, SUB_EMOTIONS
+
+
+def deberta(
+    *, vocab_size: int, hidden: int, layers: int, attention_heads: int, intermediate: int
+) -> dict[str, Any]:
+    """Return the configuration of a DeBERTa-v3 of any size.
+
+    It is laid out as the published ones but for one thing: positions are also added to the
+    input, so that an encoder trained that way is an exact place to start from (see
+    :mod:`ml.training.start`). Texts may be longer than the largest distance with a bucket.
+    """
+    return {
+        "model_type": "deberta-v2",
+        "vocab_size": vocab_size,
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": attention_heads,
+        "intermediate_size": intermediate,
+        "max_position_embeddings": 512,
+        "position_buckets": 32,
+        "relative_attention": True,
+        "position_biased_input": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "norm_rel_ebd": "layer_norm",
+        "type_vocab_size": 0,
+        "layer_norm_eps": 1e-7,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """The shape of an :class:`EmotionModel`."""
 
-    vocab_size: int = 30_522
-    hidden: int = 384
-    layers: int = 6
-    attention_heads: int = 12
-    intermediate: int = 1536
-    position_buckets: int = 32
-    max_tokens: int = 512
-    """Longest relative distance that has a bucket; not a limit on the text's length."""
+    backbone: Mapping[str, Any]
+    """The encoder as transformers describes it: ``model_type`` and the rest of its
+    ``config.json``. Any encoder that :class:`transformers.AutoModel` knows will do."""
     features: int = 0
-    """Length of the feature vector (``ml.text.features``)."""
+    """Length of the linguistic feature vector (``ml.text.features``)."""
+    terms: int = 0
+    """Size of the TF-IDF vocabulary (``ml.text.terms``); id 0 stands for no term."""
+    term_width: int = 64
     context_radius: int = 3
     """How many sentences on either side the contextual attention sees."""
     context_width: int = 192
     context_heads: int = 4
     dropout: float = 0.1
     feature_dropout: float = 0.3
-    """How often a training example loses its features, so that zeros mean "switched off"."""
+    """How often a training example loses its features and terms, so that zeros mean
+    "switched off"."""
+
+    @property
+    def hidden(self) -> int:
+        """Width of the encoder's vectors."""
+        return int(self.backbone["hidden_size"])
 
     @property
     def neighbours(self) -> int:
         """Number of context slots: ``radius`` before the sentence, then ``radius`` after."""
         return 2 * self.context_radius
-
-    def encoder(self) -> DebertaV2Config:
-        """Return the encoder's configuration, laid out as the published DeBERTa-v3 are."""
-        return DebertaV2Config(
-            vocab_size=self.vocab_size,
-            hidden_size=self.hidden,
-            num_hidden_layers=self.layers,
-            num_attention_heads=self.attention_heads,
-            intermediate_size=self.intermediate,
-            max_position_embeddings=self.max_tokens,
-            position_buckets=self.position_buckets,
-            relative_attention=True,
-            position_biased_input=False,
-            pos_att_type=["p2c", "c2p"],
-            share_att_key=True,
-            norm_rel_ebd="layer_norm",
-            type_vocab_size=0,
-            layer_norm_eps=1e-7,
-            hidden_dropout_prob=self.dropout,
-            attention_probs_dropout_prob=self.dropout,
-        )
 
 
 class Logits(NamedTuple):
@@ -79,15 +93,20 @@ class Logits(NamedTuple):
 
 
 class Encoder(nn.Module):
-    """DeBERTa-v3 and the mean over its token states: ``(n, tokens) -> (n, hidden)``."""
+    """The backbone and the mean over its token states: ``(n, tokens) -> (n, hidden)``."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, backbone: Mapping[str, Any]) -> None:
         super().__init__()
-        self.deberta = DebertaV2Model(config.encoder())
+        self.backbone = AutoModel.from_config(AutoConfig.for_model(**backbone))
+        # The pooler of BERT's relatives reads one token; here all are averaged.
+        if getattr(self.backbone, "pooler", None) is not None:
+            self.backbone.pooler = None
 
     def states(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return the last layer's token states, ``(n, tokens, hidden)``."""
-        states: Tensor = self.deberta(input_ids, attention_mask).last_hidden_state
+        states: Tensor = self.backbone(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state
         return states
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -164,31 +183,57 @@ class OrdinalHead(nn.Module):
 
 
 class Heads(nn.Module):
-    """From pooled vectors, context and features to the three sets of logits."""
+    """From pooled vectors, context, features and terms to the three sets of logits."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.feature_dropout = config.feature_dropout
         self.context = ContextAttention(config)
         self.features = nn.Linear(config.features, config.hidden, bias=False)
+        self.terms = nn.Embedding(config.terms + 1, config.term_width, padding_idx=0)
+        self.term_output = nn.Linear(config.term_width, config.hidden, bias=False)
         self.dense = nn.Linear(config.hidden, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.sub = nn.Linear(config.hidden, len(SUB_EMOTIONS))
         self.base = nn.Linear(config.hidden, len(BASE_EMOTIONS))
         self.intensity_dense = nn.Linear(config.hidden, config.hidden // 4)
         self.intensity = OrdinalHead(config.hidden // 4, len(INTENSITIES))
+        nn.init.zeros_(self.term_output.weight)
 
     def forward(
-        self, pooled: Tensor, context: Tensor, context_mask: Tensor, features: Tensor
+        self,
+        pooled: Tensor,
+        context: Tensor,
+        context_mask: Tensor,
+        features: Tensor,
+        term_ids: Tensor,
+        term_weights: Tensor,
     ) -> Logits:
-        """Read ``pooled`` ``(n, hidden)``; the shapes of the rest as in the submodules."""
+        """Return the logits of ``n`` sentences.
+
+        ``pooled`` is ``(n, hidden)``, ``features`` ``(n, features)``; ``term_ids`` and
+        ``term_weights`` ``(n, width)`` hold the TF-IDF vector's entries that are not zero,
+        padded with zeros; the context's shapes are those of :class:`ContextAttention`.
+        """
+        vectors = self.terms(term_ids) * term_weights.unsqueeze(-1)
+        given = self.features(features) + self.term_output(vectors.sum(1))
         if self.training and self.feature_dropout:
-            kept = torch.rand(len(features), 1, device=features.device) >= self.feature_dropout
-            features = features * kept
-        joined = self.context(pooled, context, context_mask) + self.features(features)
+            given = given * (torch.rand_like(given[:, :1]) >= self.feature_dropout)
+        joined = self.context(pooled, context, context_mask) + given
         hidden = self.dropout(nn.functional.gelu(self.dense(joined)))
         degree = self.dropout(nn.functional.gelu(self.intensity_dense(joined)))
         return Logits(self.sub(hidden), self.base(hidden), self.intensity(degree))
+
+
+class Given(NamedTuple):
+    """What the feature engine says of ``n`` sentences; zeros switch it off."""
+
+    features: Tensor
+    """``(n, features)``."""
+    term_ids: Tensor
+    """``(n, width)`` of integers."""
+    term_weights: Tensor
+    """``(n, width)``."""
 
 
 class EmotionModel(nn.Module):
@@ -197,14 +242,14 @@ class EmotionModel(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = Encoder(config.backbone)
         self.heads = Heads(config)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, features: Tensor) -> Logits:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, given: Given) -> Logits:
         """Return the logits of sentences that stand alone."""
         pooled = self.encoder(input_ids, attention_mask).float()
         context, mask = no_context(pooled, self.config)
-        logits: Logits = self.heads(pooled, context, mask, features)
+        logits: Logits = self.heads(pooled, context, mask, *given)
         return logits
 
 

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.taxonomy import BASE_EMOTIONS, BASE_OF, SUB_EMOTIONS
+
 Floats = NDArray[np.floating[Any]]
+
+_SMALLEST: Final = 1e-9
+_MEMBERS: Final = np.array(
+    [[float(BASE_OF[sub] == base) for base in BASE_EMOTIONS] for sub in SUB_EMOTIONS]
+)
+"""``(28, 7)``: 1 where a sub-emotion belongs to a base emotion."""
 
 
 def sigmoid(logits: Floats) -> Floats:
@@ -32,6 +40,18 @@ def ordinal(logits: Floats) -> Floats:
     return values
 
 
+def base_evidence(sub: Floats) -> Floats:
+    """Return ``(n, 7)``: what sub-emotion probabilities ``(n, 28)`` say of each base emotion.
+
+    It is the logarithm of the probability that at least one of its sub-emotions is present,
+    were they independent (a noisy or, Pearl 1988).
+    """
+    present = np.minimum(sub.astype(np.float64), 1.0 - _SMALLEST)
+    absent = np.log1p(-present) @ _MEMBERS
+    evidence: Floats = np.log(np.maximum(-np.expm1(absent), _SMALLEST))
+    return evidence
+
+
 class Logits(NamedTuple):
     """What the heads say of ``n`` sentences."""
 
@@ -43,11 +63,18 @@ class Logits(NamedTuple):
     """``(n, 2)``: "more than mild", "more than moderate"; read with :func:`ordinal`."""
 
     def calibrated(self, temperatures: Mapping[str, float]) -> Probabilities:
-        """Divide each head's logits by its temperature and read them (Guo et al. 2017)."""
+        """Divide each head's logits by its temperature and read them (Guo et al. 2017).
+
+        The base emotion hears two witnesses, the base head and the sub-emotions through
+        :func:`base_evidence`; ``base`` and ``base_from_sub`` say how little each counts.
+        Without ``base_from_sub`` the base head speaks alone.
+        """
+        sub = sigmoid(self.sub / temperatures["sub"])
+        base = self.base / temperatures["base"]
+        if "base_from_sub" in temperatures:
+            base = base + base_evidence(sub) / temperatures["base_from_sub"]
         return Probabilities(
-            sigmoid(self.sub / temperatures["sub"]),
-            softmax(self.base / temperatures["base"]),
-            ordinal(self.intensity / temperatures["intensity"]),
+            sub, softmax(base), ordinal(self.intensity / temperatures["intensity"])
         )
 
 

@@ -1,45 +1,50 @@
 """ONNX Runtime on the CPU: sentences to vectors, vectors to logits.
 
-Each sentence runs through the encoder by itself, several at a time on threads of their own.
-Batches would be half as fast again, but activations are quantised with one scale for all
-that runs together: in a batch of 1,000 comments the company moved probabilities by up to
-0.12 and changed 21 answers. So a sentence has the same vector in any company.
+Sentences of equal length run together, a few hundred tokens at a time, several batches on
+threads of their own. So nothing is padded, and since the encoder gives each row of activations
+a scale of its own (:mod:`ml.training.row_quantisation`), a sentence has the same vector in any
+company.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Final
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
-from ml.emotion.checkpoint import ENCODER, HEADS, TOKENIZER, Checkpoint
-from ml.emotion.context import neighbours
+from ml.emotion.checkpoint import ENCODER, Checkpoint
+from ml.emotion.heads import Heads
+from ml.emotion.inputs import Vectors
 from ml.emotion.probabilities import Logits
+from ml.emotion.tokens import TextTokenizer
 from ml.errors import ModelUnavailable
 from ml.processors import cores
 
-_HEADS_BATCH = 512
+TOKENS: Final = 512
+"""Tokens that run at once. With more, what passes between layers leaves the core's cache."""
 
 Floats = NDArray[np.float32]
+Ids = Sequence[tuple[int, ...]]
 
 
 class Runtime:
-    """The two graphs of one checkpoint, ready to run. Safe to share between threads."""
+    """Encoder and heads of one checkpoint, ready to run. Safe to share between threads."""
 
     def __init__(self, checkpoint: Checkpoint, threads: int = 0) -> None:
         """Load the graphs; ``threads`` 0 takes as many as this process has cores."""
-        self._radius = checkpoint.context_radius
-        self._encoder = _session(checkpoint.encoder, ENCODER)
-        self._heads = _session(checkpoint.heads, HEADS)
-        self._tokenizer = _tokenizer(checkpoint)
-        self._pool = ThreadPoolExecutor(threads or cores(), "encoder")
-        self.hidden = int(self._heads.get_inputs()[0].shape[1])
-        self.feature_count = int(self._heads.get_inputs()[3].shape[1])
+        self._threads = threads or cores()
+        self._heads = Heads(checkpoint, self._threads)
+        self._tokenizer = TextTokenizer(checkpoint)
+        self._encoder = encoder_session(checkpoint.encoder)
+        self._masked = any(each.name == "attention_mask" for each in self._encoder.get_inputs())
+        self._pool = ThreadPoolExecutor(self._threads, "encoder")
+        self.hidden: Final = self._heads.hidden
+        self.feature_count: Final = self._heads.feature_count
 
     def encode(
         self,
@@ -50,68 +55,73 @@ class Runtime:
     ) -> Floats:
         """Return one vector for each text, ``(n, hidden)``; what repeats is encoded once.
 
-        ``should_stop`` is called before each ``batch_size`` sentences and may raise. Texts
-        longer than the checkpoint's ``max_tokens`` are cut at their end.
+        At most ``batch_size`` sentences run at once. ``should_stop`` is called before each
+        batch and may raise. Texts longer than the checkpoint's ``max_tokens`` are cut at
+        their end.
         """
-        readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        rows: dict[tuple[int, ...], int] = {}
-        which = [
-            rows.setdefault(tuple(encoding.ids), len(rows))
-            for encoding in self._tokenizer.encode_batch(readable)
-        ]
-        distinct = list(rows)
-        vectors = np.empty((len(distinct), self.hidden), np.float32)
-        for start in range(0, len(distinct), batch_size):
-            should_stop()
-            part = distinct[start : start + batch_size]
-            vectors[start : start + batch_size] = list(self._pool.map(self._vector, part))
+        ids, which = self._tokenizer(texts)
+        vectors = np.empty((len(ids), self.hidden), np.float32)
+        # Two batches a thread: one runs, one waits, and a cancel is heard soon.
+        running: deque[tuple[list[int], Future[Floats]]] = deque()
+        try:
+            for rows in batches(ids, batch_size):
+                should_stop()
+                if len(running) == 2 * self._threads:
+                    done, future = running.popleft()
+                    vectors[done] = future.result()
+                running.append((rows, self._pool.submit(self._pooled, [ids[row] for row in rows])))
+            for done, future in running:
+                should_stop()
+                vectors[done] = future.result()
+        except BaseException:
+            for _, future in running:
+                future.cancel()
+            raise
         return vectors[which]
 
-    def _vector(self, ids: Sequence[int]) -> Floats:
-        """Return the vector of one sentence, ``(hidden,)``."""
-        tokens = np.array([ids], np.int64)
-        inputs = {"input_ids": tokens, "attention_mask": np.ones_like(tokens)}
-        pooled: Floats = self._encoder.run(["pooled"], inputs)[0][0]
+    def logits(self, pooled: Floats, vectors: Vectors, *, in_order: bool) -> Logits:
+        """Read ``pooled`` ``(n, hidden)`` as :meth:`ml.emotion.heads.Heads.logits` does."""
+        return self._heads.logits(pooled, vectors, in_order=in_order)
+
+    def _pooled(self, ids: Ids) -> Floats:
+        """Return the vectors of sentences of one length, ``(n, hidden)``."""
+        inputs = {"input_ids": np.array(ids, np.int64)}
+        if self._masked:
+            inputs["attention_mask"] = np.ones_like(inputs["input_ids"])
+        pooled: Floats = self._encoder.run(["pooled"], inputs)[0]
         return pooled
 
-    def logits(self, pooled: Floats, features: Floats, *, in_order: bool) -> Logits:
-        """Read ``pooled`` ``(n, hidden)`` and ``features`` ``(n, features)``.
 
-        ``in_order``: the rows are consecutive sentences, and each sees its neighbours.
-        """
-        rows, mask = neighbours(len(pooled), self._radius)
-        if not in_order:
-            mask = np.zeros_like(mask)
-        parts = []
-        for start in range(0, len(pooled), _HEADS_BATCH):
-            part = slice(start, start + _HEADS_BATCH)
-            inputs = {
-                "pooled": pooled[part],
-                "context": pooled[rows[part]] * mask[part, :, None],
-                "context_mask": mask[part],
-                "features": features[part],
-            }
-            parts.append(self._heads.run(["sub", "base", "intensity"], inputs))
-        return Logits(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+def batches(ids: Ids, most: int, tokens: int = TOKENS) -> Iterator[list[int]]:
+    """Yield the places of sentences that run together, the longest first.
+
+    They have one length, are at most ``most``, and hold at most ``tokens`` tokens unless one
+    alone has more.
+    """
+    by_length: defaultdict[int, list[int]] = defaultdict(list)
+    for place, each in enumerate(ids):
+        by_length[len(each)].append(place)
+    for length in sorted(by_length, reverse=True):
+        size = max(1, min(most, tokens // length))
+        places = by_length[length]
+        for start in range(0, len(places), size):
+            yield places[start : start + size]
 
 
-def _session(graph: bytes, name: str) -> onnxruntime.InferenceSession:
+def encoder_session(graph: bytes) -> onnxruntime.InferenceSession:
+    """Load the encoder for runs on one thread each; raise ModelUnavailable that names it."""
     options = onnxruntime.SessionOptions()
-    # One thread a run: the parallel work is over sentences.
+    # The parallel work is over batches.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            graph,
+            options,
+            providers=["CPUExecutionProvider"],
+            # On the CPU the fused operator is several times slower than its two parts.
+            disabled_optimizers=["SkipLayerNormFusion"],
+        )
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-        raise ModelUnavailable(f"The checkpoint's {name} cannot be loaded.") from error
-
-
-def _tokenizer(checkpoint: Checkpoint) -> Any:
-    try:
-        tokenizer = Tokenizer.from_str(checkpoint.tokenizer)
-    except Exception as error:  # tokenizers raises plain Exception
-        raise ModelUnavailable(f"The checkpoint's {TOKENIZER} cannot be read.") from error
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(checkpoint.max_tokens)
-    return tokenizer
+        raise ModelUnavailable(f"The checkpoint's {ENCODER} cannot be loaded.") from error

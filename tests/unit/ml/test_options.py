@@ -29,6 +29,8 @@ BAD: list[tuple[str, Callable[[], object]]] = [
     ),
     ("classification.batch_size", lambda: ClassificationOptions(batch_size=0)),
     ("classification.threads", lambda: ClassificationOptions(threads=-1)),
+    ("classification.device", lambda: ClassificationOptions(device="tpu")),
+    ("classification.model", lambda: ClassificationOptions(model="")),
     ("summary.timeline_bins", lambda: SummaryOptions(timeline_bins=0)),
 ]
 

@@ -1,12 +1,14 @@
+import itertools
 import subprocess
 import sys
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
 
 from ml.emotion.classifier import Classifier
-from ml.errors import Cancelled, ModelUnavailable, OptionInvalid, TextEmpty
+from ml.errors import Cancelled, LanguageUnsupported, ModelUnavailable, OptionInvalid, TextEmpty
 from ml.taxonomy import BASE_EMOTIONS, BASE_OF, INTENSITIES, SUB_EMOTIONS
 from ml.text.features import FEATURE_NAMES, features
 
@@ -112,14 +114,19 @@ def test_features_can_be_given_or_switched_off(classifier):
     computed = classifier.predict(texts)
     assert classifier.predict(texts, features=features(texts)) == computed
     off = classifier.predict(texts, use_features=False)
-    assert off == classifier.predict(texts, features=np.zeros((len(texts), len(FEATURE_NAMES))))
-    assert off != computed
+    terms_alone = classifier.predict(texts, features=np.zeros((len(texts), len(FEATURE_NAMES))))
+    assert off != terms_alone != computed != off
     right = sum(p.emotion == emotion for p, (_, emotion) in zip(off, UNMISTAKABLE, strict=True))
     assert right >= len(UNMISTAKABLE) - 2
 
 
 @pytest.mark.parametrize(
-    "given", [np.zeros((1, 3)), np.zeros((2, len(FEATURE_NAMES))), np.full((1, 22), np.nan)]
+    "given",
+    [
+        np.zeros((1, 3)),
+        np.zeros((2, len(FEATURE_NAMES))),
+        np.full((1, len(FEATURE_NAMES)), np.nan),
+    ],
 )
 def test_unusable_features_are_refused(classifier, given):
     with pytest.raises(OptionInvalid, match="features"):
@@ -176,6 +183,46 @@ def test_long_texts_are_judged_by_their_beginning(classifier):
     assert first.sub_emotions == pytest.approx(second.sub_emotions, abs=ROUNDING)
 
 
+@pytest.mark.parametrize("text", ["I am happy. " * 33_000, "a" * 500_000, "😀" * 100_000])
+def test_a_hundred_thousand_words_take_no_longer_than_a_few(classifier, text):
+    classifier.predict(["Merci."], other_languages="mark")  # loads what is loaded once
+    tracemalloc.start()
+    started = time.perf_counter()
+    (found,) = classifier.predict([text], other_languages="refuse")
+    assert time.perf_counter() - started < 1
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+    assert found.text == text
+
+
+SPANISH = "No puedo creer que hayas hecho eso conmigo."
+
+
+def test_another_language_is_refused_by_index(classifier):
+    texts = ["Hello, how are you?", SPANISH]
+    with pytest.raises(LanguageUnsupported, match=r"texts\[1\] is in Spanish"):
+        classifier.predict(texts, other_languages="refuse")
+    with pytest.raises(LanguageUnsupported, match=r"texts\[1\] is in Spanish"):
+        list(classifier.predict_iter(texts, other_languages="refuse"))
+
+
+def test_another_language_can_be_marked(classifier):
+    texts = [SPANISH, "Danke!", "I am so happy that you came!"]
+    looked = classifier.predict(texts, other_languages="mark", confidence_threshold=0)
+    assert [each.low_confidence for each in looked] == [True, True, False]
+    assert list(classifier.predict_iter(texts, other_languages="mark")) == classifier.predict(
+        texts, other_languages="mark"
+    )
+    taken = classifier.predict(texts, other_languages="ignore", confidence_threshold=0)
+    assert not any(each.low_confidence for each in taken)
+    assert [each.emotions for each in taken] == [each.emotions for each in looked]
+
+
+def test_what_is_short_is_marked_but_not_refused(classifier):
+    (found,) = classifier.predict(["Danke!"], other_languages="refuse", confidence_threshold=0)
+    assert found.low_confidence
+
+
 def test_should_stop_ends_the_call(classifier):
     calls = []
 
@@ -211,6 +258,46 @@ def test_predict_iter_reads_no_further_than_it_must(classifier):
     for _ in range(10):
         next(stream)
     assert len(taken) <= 1_024
+
+
+def test_any_number_of_texts_takes_the_same_memory(classifier):
+    def peak(count):
+        texts = itertools.islice(itertools.cycle(CONVERSATION), count)
+        tracemalloc.start()
+        assert sum(1 for _ in classifier.predict_iter(texts)) == count
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(600)
+    assert peak(4_000) < 1.3 * peak(1_000)
+
+
+def test_the_feature_engine_stops_with_the_encoder(classifier, monkeypatch):
+    read = []
+
+    def slow(texts):
+        read.extend(texts)
+        time.sleep(0.05)
+        return features(texts)
+
+    def stop():
+        raise Cancelled
+
+    monkeypatch.setattr("ml.emotion.classifier.features_of", slow)
+    with pytest.raises(Cancelled):
+        classifier.predict([f"Number {i}." for i in range(10_000)], should_stop=stop)
+    time.sleep(0.3)
+    assert len(read) < 2_000
+
+
+def test_an_error_of_the_feature_engine_is_not_lost(classifier, monkeypatch):
+    def fail(texts):
+        raise ModelUnavailable("no tagger")
+
+    monkeypatch.setattr("ml.emotion.classifier.features_of", fail)
+    with pytest.raises(ModelUnavailable, match="no tagger"):
+        classifier.predict(["Hello."])
 
 
 def test_predict_iter_names_the_index_in_the_whole_stream(classifier):
