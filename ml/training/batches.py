@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -33,14 +32,6 @@ class Tokens:
         lengths = torch.tensor([len(row) for row in chosen])
         mask = torch.arange(ids.shape[1]).unsqueeze(0) < lengths.unsqueeze(1)
         return ids, mask.long()
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """Load ``tokenizer.json`` without the padding and truncation that it may carry."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
 
 
 def tokenise(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> Tokens:

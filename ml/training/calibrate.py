@@ -1,61 +1,72 @@
-"""Temperatures and thresholds, found on the development texts, and the scores they serve.
+"""Temperatures and thresholds, found on the development texts with numpy alone.
 
-numpy alone: the evaluation of a checkpoint needs no torch.
+What was compared on GoEmotions' dev split by cross-validation stands in ``docs/decisions.md``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml.emotion.checkpoint import Checkpoint
-from ml.emotion.probabilities import Floats, Logits, ordinal, sigmoid, softmax
-from ml.emotion.runtime import Runtime
-from ml.taxonomy import SUB_EMOTIONS
-from ml.text.features import features
+from ml.emotion.probabilities import (
+    Floats,
+    Logits,
+    base_evidence,
+    ordinal,
+    sigmoid,
+    softmax,
+)
+from ml.taxonomy import INTENSITIES, SUB_EMOTIONS
 from ml.training import data
 from ml.training.data import UNKNOWN
+from ml.training.reading import Reader
 
-_TEMPERATURES = np.geomspace(0.25, 4.0, 81)
-_EPSILON = 1e-7
+_TEMPERATURES: Final = np.geomspace(0.25, 4.0, 81)
+_WITNESS_TEMPERATURES: Final = np.geomspace(0.5, 32.0, 37)
+"""Up to one at which a witness says next to nothing."""
+_TRUST: Final = 0.5
+_EPSILON: Final = 1e-7
 
 
-def calibrate(folder: Path, source: Path) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the temperatures and thresholds for the checkpoint in ``folder``.
+def calibrate(
+    folder: Path, source: Path, threads: int = 0
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the temperatures and the thresholds for the checkpoint in ``folder``.
 
     They are found with the int8 graphs, because those are what will run: sub-emotions and
     base emotions on GoEmotions' dev split, intensity on the dev transcripts.
     """
-    runtime = Runtime(Checkpoint.load(folder))
+    reader = Reader(Checkpoint.load(folder), threads)
     dev = data.goemotions(source, "dev")
-    logits = run(runtime, dev.texts, in_order=False)
-    degrees, degree_target = _intensities(runtime, source)
+    logits = reader.logits(reader.encode(dev.texts))
+    degrees, degree_target = _intensities(reader, source)
+    sub = temperature(logits.sub, dev.sub, sigmoid, multilabel_loss)
+    probabilities = sigmoid(logits.sub / sub)
+    one = data.single_base(dev.base)
+    base, base_from_sub = witnesses(logits.base[one], probabilities[one], dev.base[one])
     temperatures = {
-        "sub": temperature(logits.sub, dev.sub, sigmoid, multilabel_loss),
-        "base": temperature(logits.base, dev.base, softmax, distribution_loss),
+        "sub": sub,
+        "base": base,
+        "base_from_sub": base_from_sub,
         "intensity": temperature(degrees, degree_target, ordinal, distribution_loss),
     }
-    probabilities = sigmoid(logits.sub / temperatures["sub"])
     thresholds = tune_thresholds(probabilities, dev.sub)
     return temperatures, dict(zip(SUB_EMOTIONS, map(float, thresholds), strict=True))
 
 
-def run(runtime: Runtime, texts: tuple[str, ...], *, in_order: bool) -> Logits:
-    """Return the logits of ``texts``."""
-    pooled = runtime.encode(texts)
-    return runtime.logits(pooled, features(texts), in_order=in_order)
-
-
-def _intensities(runtime: Runtime, source: Path) -> tuple[Floats, Floats]:
+def _intensities(reader: Reader, source: Path) -> tuple[Floats, Floats]:
     """Return logits ``(n, 2)`` and one-hot targets ``(n, 3)`` of the graded dev lines."""
     logits, targets = [], []
     for transcript in data.transcripts(source, "dev"):
         graded = transcript.intensity != UNKNOWN
-        logits.append(run(runtime, transcript.texts, in_order=True).intensity[graded])
-        targets.append(np.eye(3, dtype=np.float32)[transcript.intensity[graded]])
+        read: Logits = reader.logits(reader.encode(transcript.texts), in_order=True)
+        logits.append(read.intensity[graded])
+        targets.append(np.eye(len(INTENSITIES))[transcript.intensity[graded]])
     return np.concatenate(logits), np.concatenate(targets)
 
 
@@ -81,45 +92,45 @@ def temperature(
     return float(_TEMPERATURES[int(np.argmin(losses))])
 
 
-def tune_thresholds(probabilities: Floats, target: Floats) -> Floats:
-    """Return for each label the threshold of the highest F1, ``(labels,)``.
+def witnesses(base: Floats, sub: Floats, target: Floats) -> tuple[float, float]:
+    """Return what base logits and the evidence of sub-emotions are best divided by.
+
+    ``base`` is ``(n, 7)``, ``sub`` holds calibrated probabilities ``(n, 28)``, ``target`` is
+    ``(n, 7)``. The sum of both, each over its temperature, is what the classifier reads with
+    a softmax (:meth:`ml.emotion.probabilities.Logits.calibrated`).
+    """
+    evidence = base_evidence(sub)
+    pairs = [(own, other) for own in _WITNESS_TEMPERATURES for other in _WITNESS_TEMPERATURES]
+    losses = [
+        distribution_loss(softmax(base / own + evidence / other), target) for own, other in pairs
+    ]
+    own, other = pairs[int(np.argmin(losses))]
+    return float(own), float(other)
+
+
+def tune_thresholds(probabilities: Floats, target: Floats, trust: float = _TRUST) -> Floats:
+    """Return for each label the threshold of the highest expected F1, ``(labels,)``.
+
+    The F1 is taken against labels that are drawn towards the calibrated ``probabilities``:
+    ``trust`` of them, and the rest of the annotators' ``target``, both ``(n, labels)``. With
+    0 that is the threshold of the highest F1 on these very texts, which for a label with a
+    dozen examples follows chance; with 1 it is F*/2, the best threshold of a model that is
+    right about its own probabilities (Lipton et al. 2014, https://arxiv.org/abs/1402.1892).
 
     Each lies half way between two probabilities that occur, so that rounding decides nothing;
     a label that does not occur has 0.5.
     """
-    return np.array(
-        [_threshold(p, t) for p, t in zip(probabilities.T, target.T, strict=True)], np.float64
-    )
+    pairs = zip(probabilities.T, target.T, strict=True)
+    return np.array([_threshold(p, t, trust) for p, t in pairs], np.float64)
 
 
-def _threshold(probabilities: Floats, target: Floats) -> float:
+def _threshold(probabilities: Floats, target: NDArray[np.floating], trust: float) -> float:
     if not target.any():
         return 0.5
     order = np.argsort(-probabilities, kind="stable")
-    ranked, hits = probabilities[order], np.cumsum(target[order])
-    scores = 2 * hits / (np.arange(1, len(ranked) + 1) + target.sum())
+    ranked = probabilities[order].astype(np.float64)
+    drawn = trust * ranked + (1 - trust) * target[order]
+    scores = 2 * np.cumsum(drawn) / (np.arange(1, len(ranked) + 1) + drawn.sum())
     best = int(np.argmax(scores))
     below = ranked[best + 1] if best + 1 < len(ranked) else 0.0
     return float((ranked[best] + below) / 2)
-
-
-def f1_per_label(predicted: NDArray[np.bool_], target: Floats) -> Floats:
-    """Return the F1 of each label, 0 where a label was neither predicted nor present."""
-    both = (predicted * target).sum(axis=0)
-    scores: Floats = 2 * both / np.maximum(predicted.sum(axis=0) + target.sum(axis=0), 1)
-    return scores
-
-
-def macro_f1(predicted: NDArray[np.bool_], target: Floats) -> float:
-    """Return the mean of :func:`f1_per_label`."""
-    return float(f1_per_label(predicted, target).mean())
-
-
-def calibration_error(confidence: Floats, correct: NDArray[np.bool_], bins: int = 15) -> float:
-    """Return the expected calibration error over ``bins`` of equal width (Guo et al. 2017)."""
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(confidence[which == b].mean() - correct[which == b].mean()) * np.mean(which == b)
-        for b in np.unique(which)
-    ]
-    return float(np.sum(gaps))

@@ -1,7 +1,8 @@
 """Context attention and intensity, learned on transcripts with everything else frozen.
 
-The encoder's vectors are computed once. What single sentences taught is not touched, so a
-sentence that stands alone keeps its answer; what can change is what neighbours add.
+The encoder's vectors are computed once. What single sentences taught of emotions is not
+touched, so a sentence that stands alone keeps them; what can change is what neighbours add,
+and the intensity, which only transcripts grade.
 """
 
 from __future__ import annotations
@@ -13,15 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ml.emotion.context import neighbours
-from ml.emotion.model import EmotionModel, Heads, Logits
-from ml.text.features import features
-from ml.training.batches import Tokens, by_length, tokenise
+from ml.emotion.model import EmotionModel, Given, Heads, Logits
+from ml.training.batches import Tokens, by_length
 from ml.training.data import BASE_INDEX_OF_SUB, UNKNOWN, Transcript
+from ml.training.schedule import device_of
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Lines:
     """
 
     pooled: Tensor
-    features: Tensor
+    given: Given
     rows: Tensor
     mask: Tensor
     sub: Tensor
@@ -51,16 +51,19 @@ class Lines:
     def heads(self, heads: Heads, chosen: Tensor, mask: Tensor) -> Logits:
         """Run ``heads`` on the ``chosen`` lines with those neighbours that ``mask`` keeps."""
         context = self.pooled[self.rows[chosen]] * mask.unsqueeze(-1)
-        logits: Logits = heads(self.pooled[chosen], context, mask, self.features[chosen])
+        given = (part[chosen] for part in self.given)
+        logits: Logits = heads(self.pooled[chosen], context, mask, *given)
         return logits
 
 
 def encode_lines(
-    model: EmotionModel, tokenizer: Tokenizer, read: Sequence[Transcript], max_tokens: int
+    model: EmotionModel, tokens: Tokens, given: Given, read: Sequence[Transcript]
 ) -> Lines:
-    """Compute the vectors of every line of ``read`` and join them with their labels."""
-    texts = [text for transcript in read for text in transcript.texts]
-    pooled = _pooled(model, tokenise(tokenizer, texts, max_tokens))
+    """Compute the vectors of every line of ``read`` and join them with their labels.
+
+    ``tokens`` and ``given`` are those of all lines, one transcript after the other.
+    """
+    pooled = _pooled(model, tokens)
     rows, masks, first = [], [], 0
     for transcript in read:
         inside, mask = neighbours(len(transcript.texts), model.config.context_radius)
@@ -70,7 +73,7 @@ def encode_lines(
     sub = np.concatenate([transcript.sub for transcript in read])
     return Lines(
         pooled,
-        torch.from_numpy(features(texts)),
+        given,
         torch.from_numpy(np.concatenate(rows)),
         torch.from_numpy(np.concatenate(masks)),
         torch.from_numpy(sub),
@@ -83,9 +86,11 @@ def _pooled(model: EmotionModel, tokens: Tokens, size: int = 128) -> Tensor:
     """Return the vector of each text, ``(n, hidden)``."""
     model.eval()
     pooled = torch.zeros(len(tokens), model.config.hidden)
+    place = device_of(model)
     with torch.no_grad():
         for rows in by_length(tokens, size):
-            pooled[torch.from_numpy(rows)] = model.encoder(*tokens.batch(rows))
+            ids, mask = tokens.batch(rows)
+            pooled[torch.from_numpy(rows)] = model.encoder(ids.to(place), mask.to(place)).cpu()
     return pooled
 
 

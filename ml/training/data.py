@@ -10,13 +10,16 @@
     Plutchik's eight, ``neu_en.txt`` with neutral lines.
 ``tv_transcripts/``
     One CSV file a transcript, its lines in spoken order.
+``emobank/``
+    EmoBank (Buechel and Hahn 2017), sentences rated for arousal by their readers.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -44,6 +47,7 @@ _XED_BASES: Final = {
     "6": "sadness",
     "7": "surprise",
 }
+_APART: Final = re.compile(r" (?=[.,!?;:\u2026]|'(?:s|m|d|re|ve|ll)\b|n't\b)", re.IGNORECASE)
 _INTENSITY_INDEX: Final = {name: index for index, name in enumerate(INTENSITIES)} | {
     "overwhelming": INTENSITIES.index("intense")
 }
@@ -51,15 +55,17 @@ _INTENSITY_INDEX: Final = {name: index for index, name in enumerate(INTENSITIES)
 
 @dataclass(frozen=True, slots=True)
 class LabelledTexts:
-    """Texts without order, with their targets."""
+    """Texts without order, with their targets; a weight of 0 stands for a target unknown."""
 
     texts: tuple[str, ...]
     sub: NDArray[np.float32]
-    """``(n, 28)``: 1 where the sub-emotion was chosen."""
+    """``(n, 28)``: how probable each sub-emotion is; of annotators 0 or 1."""
     base: NDArray[np.float32]
     """``(n, 7)``: each row a distribution, shared evenly by the chosen labels."""
-    has_sub: NDArray[np.bool_]
-    """``(n,)``: whether the row says anything of sub-emotions."""
+    degree: NDArray[np.float32]
+    """``(n, 2)``: how probable it is that the intensity is above mild, above moderate."""
+    weights: NDArray[np.float32]
+    """``(n, 3)``: how much the row's ``sub``, ``base`` and ``degree`` count, 0..1."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -69,14 +75,25 @@ class LabelledTexts:
             self.texts + other.texts,
             np.concatenate([self.sub, other.sub]),
             np.concatenate([self.base, other.base]),
-            np.concatenate([self.has_sub, other.has_sub]),
+            np.concatenate([self.degree, other.degree]),
+            np.concatenate([self.weights, other.weights]),
         )
 
     def head(self, count: int) -> LabelledTexts:
         """Return the first ``count`` rows."""
         return LabelledTexts(
-            self.texts[:count], self.sub[:count], self.base[:count], self.has_sub[:count]
+            self.texts[:count],
+            self.sub[:count],
+            self.base[:count],
+            self.degree[:count],
+            self.weights[:count],
         )
+
+    @property
+    def has_sub(self) -> NDArray[np.bool_]:
+        """``(n,)``: whether the row says anything of sub-emotions."""
+        known: NDArray[np.bool_] = self.weights[:, 0] > 0
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +115,7 @@ def goemotions(data: Path, split: Split) -> LabelledTexts:
         chosen.append([int(label) for label in labels.split(",")])
     sub = _one_hot(chosen, len(SUB_EMOTIONS))
     bases = [[int(BASE_INDEX_OF_SUB[label]) for label in labels] for labels in chosen]
-    return LabelledTexts(tuple(texts), sub, _distributions(bases), np.ones(len(texts), bool))
+    return _labelled(texts, sub=sub, base=_distributions(bases))
 
 
 def xed(data: Path) -> LabelledTexts:
@@ -112,21 +129,53 @@ def xed(data: Path) -> LabelledTexts:
         known = [label.strip() for label in labels.split(",")]
         named = [_BASE_INDEX[_XED_BASES[label]] for label in known if label in _XED_BASES]
         if named:
-            texts.append(_clean(text))
+            texts.append(_joined(text))
             bases.append(named)
     for _, text in _tab_separated(data / "xed" / "neu_en.txt", 2):
-        texts.append(_clean(text))
+        texts.append(_joined(text))
         bases.append([_BASE_INDEX["neutral"]])
-    sub = np.zeros((len(texts), len(SUB_EMOTIONS)), np.float32)
-    return LabelledTexts(tuple(texts), sub, _distributions(bases), np.zeros(len(texts), bool))
+    return _labelled(texts, base=_distributions(bases))
 
 
 def transcripts(data: Path, split: Split) -> list[Transcript]:
-    """Read the transcripts of one split; of every five, the fourth is dev, the fifth test."""
+    """Read the transcripts of one split; of every eight, the fourth is test, the eighth dev."""
     paths = sorted((data / "tv_transcripts").glob("*.csv"))
-    role: dict[int, Split] = {3: "dev", 4: "test"}
-    chosen = [path for i, path in enumerate(paths) if role.get(i % 5, "train") == split]
+    role: dict[int, Split] = {3: "test", 7: "dev"}
+    chosen = [path for i, path in enumerate(paths) if role.get(i % 8, "train") == split]
     return [_transcript(path) for path in chosen]
+
+
+def lines(read: Sequence[Transcript]) -> LabelledTexts:
+    """Return the lines of transcripts without their order, each label where it is known."""
+    sub = np.concatenate([transcript.sub for transcript in read])
+    intensity = np.concatenate([transcript.intensity for transcript in read])
+    found = _labelled(
+        [text for transcript in read for text in transcript.texts],
+        sub=np.eye(len(SUB_EMOTIONS), dtype=np.float32)[sub],
+        base=np.eye(len(BASE_EMOTIONS), dtype=np.float32)[BASE_INDEX_OF_SUB[sub]],
+        degree=above(intensity),
+    )
+    known, graded = sub != UNKNOWN, intensity != UNKNOWN
+    return replace(found, weights=np.stack([known, known, graded], axis=1).astype(np.float32))
+
+
+def emobank(data: Path, shares: Sequence[float]) -> LabelledTexts:
+    """Read EmoBank's training sentences; arousal stands for intensity.
+
+    ``shares`` are the parts of the graded lines that are mild, moderate and intense: the
+    sentences of the lowest arousal count as mild until their part is used up, and so on.
+    """
+    with (data / "emobank" / "emobank.csv").open(encoding="utf-8", newline="") as rows:
+        read = [row for row in csv.DictReader(rows) if row["split"] == "train"]
+    arousal = np.array([float(row["A"]) for row in read])
+    edges = np.quantile(arousal, np.cumsum(shares)[:-1])
+    texts = [_clean(row["text"]) for row in read]
+    return _labelled(texts, degree=above(np.searchsorted(edges, arousal, side="right")))
+
+
+def above(intensity: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Turn class indices ``(n,)`` into ``(n, 2)``: above mild, above moderate."""
+    return (intensity[:, None] > np.arange(len(INTENSITIES) - 1)).astype(np.float32)
 
 
 def single_base(base: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -167,6 +216,30 @@ def _tab_separated(path: Path, columns: int) -> Iterator[list[str]]:
 def _clean(text: str) -> str:
     """Collapse white space, and name people the way GoEmotions does."""
     return " ".join(text.replace("[PERSON]", "[NAME]").split())
+
+
+def _joined(text: str) -> str:
+    """Clean a text whose words and marks are set apart by blanks, as XED's are."""
+    return _APART.sub("", _clean(text))
+
+
+def _labelled(
+    texts: Sequence[str],
+    *,
+    sub: NDArray[np.float32] | None = None,
+    base: NDArray[np.float32] | None = None,
+    degree: NDArray[np.float32] | None = None,
+) -> LabelledTexts:
+    """Return texts with those targets that are given; the others weigh nothing."""
+    widths = len(SUB_EMOTIONS), len(BASE_EMOTIONS), len(INTENSITIES) - 1
+    given = sub, base, degree
+    targets = [
+        np.zeros((len(texts), width), np.float32) if target is None else target
+        for target, width in zip(given, widths, strict=True)
+    ]
+    known = np.array([target is not None for target in given], np.float32)
+    weights = np.tile(known, (len(texts), 1))
+    return LabelledTexts(tuple(texts), targets[0], targets[1], targets[2], weights)
 
 
 def _one_hot(chosen: Sequence[Sequence[int]], width: int) -> NDArray[np.float32]:

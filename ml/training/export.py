@@ -8,92 +8,66 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import onnx
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.shape_inference import quant_pre_process
-from torch import Tensor, nn
 
-from ml.emotion.checkpoint import CONFIG, ENCODER, HEADS, TOKENIZER, digest
-from ml.emotion.model import EmotionModel, Encoder, ModelConfig, no_context
+from ml.emotion.checkpoint import CONFIG, ENCODER, HEADS, TERMS, TOKENIZER, digest
+from ml.emotion.inputs import TERM_WIDTH
+from ml.emotion.model import EmotionModel, Given, no_context
 from ml.taxonomy import SUB_EMOTIONS
 from ml.text.features import FEATURES_VERSION
-from ml.training.batches import load_tokenizer
+from ml.text.terms import TermWeights
+from ml.training.encoder_graph import export_encoder, quantise
+from ml.training.graph_builder import OPSET
 from ml.training.options import TrainOptions
+from ml.training.start import Start
 
 log = logging.getLogger(__name__)
 
-_OPSET = 18
 _MAX_TOKENS = 128
-_LOCAL = {"data", "output", "base_model", "threads", "version"}
+_LOCAL = {"data", "output", "threads", "version"}
+_DESCRIBED = (ENCODER, HEADS, TOKENIZER, TERMS)
 _UNCALIBRATED = {"sub": 1.0, "base": 1.0, "intensity": 1.0}
 _UNTUNED = dict.fromkeys(SUB_EMOTIONS, 0.5)
+_DIGITS = 4
 
 
-def export(model: EmotionModel, tokenizer: Path, folder: Path) -> Path:
-    """Write both graphs and the tokenizer into ``folder``; return the fp32 encoder's path."""
+def export(model: EmotionModel, start: Start, terms: TermWeights, folder: Path) -> Path:
+    """Write graphs, tokenizer and vocabulary into ``folder``; return the fp32 encoder's path."""
     model.eval()
     folder.mkdir(parents=True, exist_ok=True)
     full = folder.parent / "encoder-fp32.onnx"
-    _export_encoder(model.encoder, full)
+    export_encoder(model.encoder, full)
     quantise(full, folder / ENCODER)
     _export_heads(model, folder / HEADS)
-    load_tokenizer(tokenizer).save(str(folder / TOKENIZER), pretty=False)
+    start.tokenizer.save(str(folder / TOKENIZER), pretty=False)
+    (folder / TERMS).write_text(terms.to_json())
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
     log.info("exported %s", sizes)
     return full
 
 
-def quantise(full: Path, target: Path) -> None:
-    """Write ``full`` with int8 weights, one scale a channel, activations quantised as they come.
-
-    Weights use 7 bits of the 8: processors without VNNI add products in 16 bits, and those
-    would overflow.
-    """
-    prepared = full.with_name("prepared.onnx")
-    quant_pre_process(str(full), str(prepared), skip_symbolic_shape=True)
-    quantize_dynamic(
-        str(prepared), str(target), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True
-    )
-    prepared.unlink()
-
-
-def _export_encoder(encoder: Encoder, path: Path) -> None:
-    ids = torch.randint(encoder.deberta.config.vocab_size, (3, 11))
-    mask = torch.ones_like(ids)
-    mask[1, 7:] = 0
-    _write(encoder, (ids, mask), ["input_ids", "attention_mask"], ["pooled"], ["n", "t"], path)
-
-
 def _export_heads(model: EmotionModel, path: Path) -> None:
     pooled = torch.randn(3, model.config.hidden)
-    inputs = (pooled, *no_context(pooled, model.config), torch.rand(3, model.config.features))
-    names = ["pooled", "context", "context_mask", "features"]
-    _write(model.heads, inputs, names, ["sub", "base", "intensity"], ["n"], path)
-
-
-def _write(
-    module: nn.Module,
-    inputs: tuple[Tensor, ...],
-    names: Sequence[str],
-    outputs: Sequence[str],
-    dynamic: Sequence[str],
-    path: Path,
-) -> None:
-    """Export ``module``; the first ``len(dynamic)`` axes of every tensor are free."""
-    axes = dict(enumerate(dynamic))
+    given = Given(
+        torch.rand(3, model.config.features),
+        torch.zeros(3, TERM_WIDTH, dtype=torch.int64),
+        torch.zeros(3, TERM_WIDTH),
+    )
+    names = ["pooled", "context", "context_mask", *Given._fields]
+    outputs = ["sub", "base", "intensity"]
     torch.onnx.export(
-        module.eval(),
-        inputs,
+        model.heads.eval(),
+        (pooled, *no_context(pooled, model.config), *given),
         str(path),
-        input_names=list(names),
-        output_names=list(outputs),
-        dynamic_axes=dict.fromkeys(names, axes) | {name: {0: "n"} for name in outputs},
-        opset_version=_OPSET,
+        input_names=names,
+        output_names=outputs,
+        dynamic_axes={name: {0: "n"} for name in (*names, *outputs)},
+        opset_version=OPSET,
         dynamo=False,
     )
     onnx.checker.check_model(str(path))
@@ -102,21 +76,30 @@ def _write(
 def write_config(
     folder: Path,
     options: TrainOptions,
-    shape: ModelConfig,
+    model: EmotionModel,
+    start: Start,
     temperatures: Mapping[str, float] = _UNCALIBRATED,
     thresholds: Mapping[str, float] = _UNTUNED,
 ) -> None:
     """Write ``config.json`` with the digests of the files that lie in ``folder``."""
     kept = {name: value for name, value in asdict(options).items() if name not in _LOCAL}
+    kept |= {name: kept[name] and Path(kept[name]).name for name in ("backbone", "teacher")}
+    shape = asdict(model.config)
     config = {
         "name": "emotion-clf-deberta",
         "version": options.version,
         "features_version": FEATURES_VERSION,
         "max_tokens": _MAX_TOKENS,
-        "context_radius": shape.context_radius,
-        "temperatures": {name: round(value, 4) for name, value in temperatures.items()},
-        "thresholds": {name: round(value, 4) for name, value in thresholds.items()},
-        "files": {n: digest((folder / n).read_bytes()) for n in (ENCODER, HEADS, TOKENIZER)},
-        "training": {"start": "all-MiniLM-L6-v2", "options": kept, "shape": asdict(shape)},
+        "context_radius": model.config.context_radius,
+        "backbone": shape.pop("backbone"),
+        "temperatures": _rounded(temperatures),
+        "thresholds": _rounded(thresholds),
+        "files": {name: digest((folder / name).read_bytes()) for name in _DESCRIBED},
+        "training": {"start": start.name, "options": kept, "shape": shape},
     }
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+
+
+def _rounded(numbers: Mapping[str, float]) -> dict[str, float]:
+    """Return ``numbers`` as ``config.json`` holds them; a checkpoint refuses those that are 0."""
+    return {name: max(round(value, _DIGITS), 10**-_DIGITS) for name, value in numbers.items()}

@@ -13,7 +13,7 @@ HAPPINESS, SAD, ANGER, NEUTRAL = (
 
 @pytest.fixture
 def source(tmp_path):
-    for folder in ("goemotions", "xed", "tv_transcripts"):
+    for folder in ("goemotions", "xed", "tv_transcripts", "emobank"):
         (tmp_path / folder).mkdir()
     (tmp_path / "goemotions" / "dev.tsv").write_text(
         f"So  glad!\t{JOY}\tid1\nBittersweet\t{JOY},{LOVE},{SADNESS}\tid2\n\n", encoding="utf-8"
@@ -33,6 +33,9 @@ def source(tmp_path):
     for index in range(10):
         path = tmp_path / "tv_transcripts" / f"{index:02}.csv"
         path.write_text(header + lines, encoding="utf-8-sig")
+    rated = [f"id,train,3,{2 + i / 10},3,{i} calm" for i in range(10)]
+    rated += ["id,test,3,5,3,wild"]
+    (tmp_path / "emobank" / "emobank.csv").write_text("\n".join(["id,split,V,A,D,text", *rated]))
     return tmp_path
 
 
@@ -48,7 +51,7 @@ def test_goemotions_shares_the_base_emotion_among_the_labels(source):
 
 def test_xed_knows_base_emotions_only(source):
     read = data.xed(source)
-    assert read.texts == ("Get out , [NAME] !", "At nine.")
+    assert read.texts == ("Get out, [NAME]!", "At nine.")
     assert read.base[0, [ANGER, SAD]] == pytest.approx([0.5, 0.5])
     assert read.base[1, NEUTRAL] == 1
     assert not read.has_sub.any()
@@ -74,9 +77,30 @@ def test_transcripts_are_split_as_wholes(source):
         split: {t.name for t in data.transcripts(source, split)}
         for split in ("train", "dev", "test")
     }
-    assert names["test"] == {"04", "09"}
-    assert names["dev"] == {"03", "08"}
-    assert len(names["train"]) == 6
+    assert names["test"] == {"03"}
+    assert names["dev"] == {"07"}
+    assert len(names["train"]) == 8
+
+
+def test_lines_keep_those_labels_that_are_known(source):
+    read = data.lines(data.transcripts(source, "test"))
+    assert len(read) == 4
+    assert read.weights.tolist() == [[1, 1, 1], [1, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert read.degree[[0, 2]].tolist() == [[1, 1], [0, 0]]
+    assert read.base[0, HAPPINESS] == read.sub[0, JOY] == 1
+
+
+def test_arousal_is_cut_where_the_shares_of_intensity_are(source):
+    read = data.emobank(source, [0.5, 0.3, 0.2])
+    assert read.texts[0] == "0 calm"
+    assert read.degree.sum(0).tolist() == [5, 2]
+    assert read.degree[:5].sum() == 0
+    assert read.weights.tolist() == [[0, 0, 1]] * 10
+
+
+def test_words_and_marks_of_subtitles_are_joined(source):
+    (source / "xed" / "neu_en.txt").write_text("9\tIt 's off , is n't it ?\n", encoding="utf-8")
+    assert data.xed(source).texts[-1] == "It's off, isn't it?"
 
 
 def test_the_base_emotion_of_each_sub_emotion():
