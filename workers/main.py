@@ -92,13 +92,31 @@ def run(queue: Queue, settings: Settings) -> int:
     return int(worker.exitcode or 0)
 
 
+def verify(queue: Queue, settings: Settings) -> None:
+    """Raise ModelUnavailable now if files that the queue's work needs are missing or damaged.
+
+    Loading happens in the child, where Celery would only log the error.
+    """
+    options = settings.pipeline_options().classification
+    if queue == "gpu":
+        from ml.emotion.classify import verify as verify_classifier
+
+        verify_classifier(options)
+    elif options.features:
+        from ml.text import features
+
+        features.require()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and run."""
     parser = argparse.ArgumentParser(prog="python -m workers.main", description=__doc__)
     parser.add_argument("queue", choices=QUEUES)
     queue: Queue = parser.parse_args(arguments).queue
     try:
-        return run(queue, Settings.load())
+        settings = Settings.load()
+        verify(queue, settings)
+        return run(queue, settings)
     except EmotionClfError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

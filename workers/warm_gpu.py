@@ -18,12 +18,18 @@ log = structlog.get_logger(__name__)
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def warm(**_: object) -> None:
-    """Load and run each model once. One that is missing is reported by the first step."""
+    """Load and run each model once. A recogniser that is missing is reported by the first step."""
     from ml.emotion import classify
     from ml.speech import whisper
 
     options = Settings.load().pipeline_options()
     started = time.monotonic()
     whisper.warm(options.transcription.model, options.transcription.threads)
-    classify.classifier_of(options.classification)
+    classifier = classify.classifier_of(options.classification)
+    # The first sentence also loads what tells languages apart, and what describes sentences.
+    classifier.predict(
+        ["This is read before anybody waits for it."],
+        use_features=options.classification.features,
+        other_languages="mark",
+    )
     log.info("models.warm", seconds=round(time.monotonic() - started, 1))

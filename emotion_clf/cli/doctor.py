@@ -142,10 +142,17 @@ def _whisper(model: str) -> str:
 
 
 def _classifier(options: ClassificationOptions) -> str:
-    from ml.emotion.classify import classifier_of
+    from ml.emotion.classify import classifier_of, verify
+    from ml.emotion.weights import installed
 
+    if installed(options.model) is None:
+        raise ModelUnavailable(
+            f"{options.model} is not on this machine; the first start would fetch it.",
+            hint="Name a directory to do without the network.",
+        )
+    verify(options)
     classifier = classifier_of(options)
-    return f"{classifier.name} {classifier.version}, digests verified"
+    return f"{classifier.name} {classifier.version}, digests verified, on {classifier.device}"
 
 
 def _gpu() -> Finding:

@@ -13,6 +13,7 @@ import click
 from emotion_clf.cli.output import sink
 from emotion_clf.cli.progress import progress
 from emotion_clf.cli.render import render
+from ml.emotion.classify import verify
 from ml.errors import OptionInvalid
 from ml.options import PipelineOptions
 from ml.pipeline import Runner
@@ -80,6 +81,8 @@ def command(
         },
     )
     source = _source(url, file, text, options.source.max_characters)
+    # A damaged checkpoint must not cost a download and a transcription.
+    verify(options.classification)
     with sink(output) as opened:
         with progress(quiet) as report:
             analysis = Runner(options, progress=report).run(source)

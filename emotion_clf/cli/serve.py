@@ -24,6 +24,7 @@ from emotion_clf.local.service import LocalService, default_directory
 )
 def command(port: int | None, data: Path, config: Path | None) -> None:
     """Run API, workers, broker and database on this machine until Ctrl-C."""
+    _verify(config)
     click.echo("Starting …", err=True)
     with LocalService(data, port=port, config=config) as service:
         addresses = service.addresses
@@ -34,3 +35,11 @@ def command(port: int | None, data: Path, config: Path | None) -> None:
         click.echo("Ready. It listens on this machine only; Ctrl-C stops it.")
         service.watch()
         click.echo("Stopping …", err=True)
+
+
+def _verify(config: Path | None) -> None:
+    """Raise at once where the workers would find damaged files, and say so in a log alone."""
+    from app.settings import Settings
+    from ml.emotion.classify import verify
+
+    verify(Settings.load(config).pipeline_options().classification)

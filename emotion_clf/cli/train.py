@@ -16,7 +16,7 @@ from emotion_clf.cli.extras import missing_extra
     "--data",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     required=True,
-    help="Folder with goemotions, xed and tv_transcripts; see README.md.",
+    help="Folder with goemotions, xed, tv_transcripts and emobank; see README.md.",
 )
 @click.option(
     "--output",
@@ -24,18 +24,28 @@ from emotion_clf.cli.extras import missing_extra
     required=True,
     help="Folder of the run; finished phases found there are not run again.",
 )
-@click.option("--epochs", type=click.IntRange(1), help="Passes over the labelled data.")
-@click.option("--distil-steps", type=click.IntRange(1), help="Steps of the warm start.")
-@click.option("--minutes", type=float, help="Wall-clock budget of the fine-tuning.")
+@click.option(
+    "--backbone", help="Folder or Hub name of the encoder; MiniLM as a DeBERTa-v3 without it."
+)
+@click.option("--teacher", help="Folder or Hub name of a large encoder to learn from.")
+@click.option("--epochs", type=click.IntRange(1), help="Passes over the texts.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Wall-clock budget of the fine-tuning.",
+)
 @click.option(
     "--threads", type=click.IntRange(0), default=0, help="Processor threads; 0 takes all cores."
 )
-@click.option("--seed", type=int, default=13, show_default=True, help="Of every random choice.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=13, show_default=True, help="Of every random choice."
+)
 def command(
     data: Path,
     output: Path,
+    backbone: str | None,
+    teacher: str | None,
     epochs: int | None,
-    distil_steps: int | None,
     minutes: float | None,
     threads: int,
     seed: int,
@@ -45,9 +55,8 @@ def command(
     with missing_extra("train"):
         from ml.training.options import TrainOptions
         from ml.training.train import train
-    options = TrainOptions(data=data, output=output, minutes=minutes, threads=threads, seed=seed)
+    options = TrainOptions(data, output, backbone, teacher, threads=threads, seed=seed)
+    rates = replace(options.student_rates, minutes=minutes)
     if epochs:
-        options = replace(options, epochs=epochs)
-    if distil_steps:
-        options = replace(options, distil_steps=distil_steps)
-    click.echo(train(options))
+        rates = replace(rates, epochs=epochs)
+    click.echo(train(replace(options, student_rates=rates)))
