@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from app.settings import Settings
 from emotion_clf.cli import COMMANDS
+from ml.emotion.checkpoint import CARRIED, METRICS
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -56,5 +58,17 @@ def test_every_option_of_every_command_is_named(name: str) -> None:
             assert not option.startswith("--") or f"`{option}" in section, option
 
 
+def test_the_figures_are_those_of_the_carried_checkpoint() -> None:
+    section = README.split("## The classifier")[1].split("### Train your own")[0]
+    metrics = json.loads((CARRIED / METRICS).read_text())
+    features = "features" if metrics["defaults"]["features"] else "none"
+    comments = metrics["comments"]["int8"][features]
+    transcripts = metrics["transcripts"]["int8"][features]["in_order"]
+    measured = [comments["written"][name] for name in comments["written"]]
+    measured += [comments["plain"]["macro_f1"], transcripts["base_macro_f1"]]
+    for figure in measured:
+        assert f"{figure['value']:.3f}" in section
+
+
 def test_nothing_is_left_to_fill_in() -> None:
-    assert not re.findall(r"\b[A-Z]+_(?:SESSION|FIGURES|TABLE)\b", README)
+    assert not re.findall(r"\b(?:[A-Z]+_)?(?:SESSION|FIGURES|TABLE)\b", README)
