@@ -100,4 +100,5 @@ def _print_summary(console: Console, analysis: Analysis) -> None:
         for section in summary.timeline:
             line.append("█", style=_COLOURS[section.emotion])
         console.print(line)
-    console.print("  (a question mark: less sure than the threshold)", style="dim")
+    if any(segment.low_confidence for segment in analysis.segments):
+        console.print("  (a question mark: less sure than the threshold)", style="dim")

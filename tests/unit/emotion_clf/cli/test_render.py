@@ -63,6 +63,13 @@ def test_a_sentence_stands_with_its_times_and_its_doubt() -> None:
     assert "speaker" not in text
 
 
+@pytest.mark.parametrize("doubt", [True, False])
+def test_the_question_mark_is_explained_where_there_is_one(doubt: bool) -> None:
+    text = rendered(replace(ANALYSIS, segments=(replace(SEGMENT, low_confidence=doubt),)))
+    assert ("less sure than the threshold" in text) == doubt
+    assert ("%?" in text) == doubt
+
+
 def test_speakers_get_a_column_and_a_line() -> None:
     segment = replace(SEGMENT, speaker="Ann")
     speaker = SpeakerSummary("Ann", 2.5, 1, "happiness", JOY)
