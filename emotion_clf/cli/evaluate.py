@@ -72,8 +72,8 @@ def _measured(
     data: Path, checkpoint: Path | None, full_encoder: Path | None, threads: int, limit: int | None
 ) -> dict[str, Any]:
     with missing_extra("train"):
-        from ml.training.evaluate import evaluate
-        from ml.training.options import EvaluateOptions
+        from ml.evaluation.evaluate import evaluate
+        from ml.evaluation.options import EvaluateOptions
     return evaluate(EvaluateOptions(data, checkpoint, full_encoder, threads, limit))
 
 
@@ -90,7 +90,7 @@ def _kept(path: Path | None) -> dict[str, Any]:
 
 
 def _card(figures: dict[str, Any]) -> str:
-    from ml.training.card import card
+    from ml.evaluation.card import card
 
     try:
         return card(figures)

@@ -9,14 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ml.training.report import rows
+from ml.evaluation.report import rows
 
 _WIDTH_WITHOUT_TERMINAL = 130
 _COLOURS = {"aim": "green", "goal": "yellow", "below": "red", "": ""}
 
 
 def render(metrics: Mapping[str, Any], file: IO[str]) -> None:
-    """Print the table of ``metrics``, what ``ml.training.evaluate.evaluate`` returned."""
+    """Print the table of ``metrics``, what ``ml.evaluation.evaluate.evaluate`` returned."""
     width = None if file.isatty() else _WIDTH_WITHOUT_TERMINAL
     console = Console(file=file, width=width, highlight=False)
     made, texts = metrics["checkpoint"], metrics["texts"]

@@ -1,1 +1,1 @@
-"""What makes the classifier's checkpoint: data, training, evaluation, export."""
+"""What makes the classifier's checkpoint: teacher, student, export."""

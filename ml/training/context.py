@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.corpora.data import BASE_INDEX_OF_SUB, UNKNOWN, Transcript
 from ml.emotion.context import neighbours
 from ml.emotion.model import EmotionModel, Given, Heads, Logits
 from ml.training.batches import Tokens, by_length
-from ml.training.data import BASE_INDEX_OF_SUB, UNKNOWN, Transcript
 from ml.training.schedule import device_of
 
 log = logging.getLogger(__name__)

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ml.corpora.data import LabelledTexts
 from ml.emotion.model import EmotionModel, Given, Logits
 from ml.emotion.probabilities import sigmoid
+from ml.evaluation.calibrate import tune_thresholds
+from ml.evaluation.scores import f1_per_label
 from ml.training.batches import Tokens, by_length, shuffled
-from ml.training.calibrate import tune_thresholds
-from ml.training.data import LabelledTexts
 from ml.training.options import Rates
 from ml.training.schedule import Pace, amp, device_of, set_rates
-from ml.training.scores import f1_per_label
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _DEGREE_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Labelled texts as tensors; the targets as in :class:`~ml.training.data.LabelledTexts`."""
+    """Labelled texts as tensors; the targets as in :class:`~ml.corpora.data.LabelledTexts`."""
 
     tokens: Tokens
     given: Given

@@ -23,9 +23,9 @@ from typing import Final
 
 import numpy as np
 
-from ml.training import data
-from ml.training.data import UNKNOWN, LabelledTexts
-from ml.training.recogniser import as_heard
+from ml.corpora import data
+from ml.corpora.data import UNKNOWN, LabelledTexts
+from ml.corpora.recogniser import as_heard
 
 Opinion = Callable[[LabelledTexts, float], LabelledTexts]
 """A teacher: takes texts and how far to trust their labels, returns them relabelled."""

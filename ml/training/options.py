@@ -1,4 +1,4 @@
-"""What training and evaluation can be asked for. Importing this needs no torch."""
+"""What training can be asked for. Importing this needs no torch."""
 
 from __future__ import annotations
 
@@ -44,17 +44,3 @@ class TrainOptions:
     threads: int = 0
     """Threads of the CPU; 0 leaves the choice to torch."""
     seed: int = 13
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluateOptions:
-    """One evaluation of a checkpoint."""
-
-    data: Path
-    checkpoint: Path | None = None
-    """None evaluates the carried checkpoint."""
-    full_encoder: Path | None = None
-    """The fp32 ``encoder-fp32.onnx`` of the same run, to show what int8 costs."""
-    threads: int = 0
-    limit: int | None = None
-    """Evaluate only this many comments and this many lines of each transcript."""

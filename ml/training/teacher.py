@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from ml.corpora.data import LabelledTexts
 from ml.emotion.model import EmotionModel, Given
 from ml.emotion.probabilities import sigmoid, softmax
 from ml.training.batches import tokenise
-from ml.training.data import LabelledTexts
 from ml.training.finetune import Examples, predict
 
 

@@ -18,22 +18,23 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
+from ml.corpora import data
+from ml.corpora.data import LabelledTexts
 from ml.emotion.checkpoint import METRICS, TERMS
 from ml.emotion.inputs import TERM_WIDTH
 from ml.emotion.model import EmotionModel, Given, ModelConfig
 from ml.errors import OptionInvalid
+from ml.evaluation.calibrate import calibrate
+from ml.evaluation.evaluate import evaluate
+from ml.evaluation.options import EvaluateOptions
 from ml.text.features import FEATURE_NAMES, features
 from ml.text.terms import TermWeights
-from ml.training import data
 from ml.training.batches import tokenise
-from ml.training.calibrate import calibrate
 from ml.training.context import Lines, encode_lines, train_context
-from ml.training.data import LabelledTexts
-from ml.training.evaluate import evaluate
 from ml.training.export import export, write_config
 from ml.training.finetune import Examples, finetune
 from ml.training.lessons import half_heard, lessons
-from ml.training.options import EvaluateOptions, Rates, TrainOptions
+from ml.training.options import Rates, TrainOptions
 from ml.training.schedule import device
 from ml.training.start import minilm, pretrained
 from ml.training.teacher import Teacher

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from emotion_clf.cli.evaluate import command
 from ml.emotion.checkpoint import CARRIED, METRICS
-from ml.training.card import card
+from ml.evaluation.card import card
 
 KEPT = CARRIED / METRICS
 

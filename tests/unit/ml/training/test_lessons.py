@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="training needs torch: pip install 'emotion-clf[train]'")
 pytest.importorskip("transformers", reason="training needs transformers")
 
-from ml.training import data
+from ml.corpora import data
 from ml.training.lessons import half_heard, lessons
 from tests.unit.ml.training import tiny
 

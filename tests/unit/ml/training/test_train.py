@@ -13,14 +13,16 @@ pytest.importorskip("onnx", reason="export needs onnx")
 
 import torch
 
+from ml.corpora import data
 from ml.emotion.classifier import Classifier
 from ml.emotion.model import EmotionModel, Given, ModelConfig, no_context
-from ml.training import data
+from ml.errors import OptionInvalid
+from ml.evaluation.evaluate import evaluate
+from ml.evaluation.options import EvaluateOptions
 from ml.training.batches import Tokens, by_length, shuffled, tokenise
 from ml.training.context import dev_loss, encode_lines, train_context
-from ml.training.evaluate import evaluate
 from ml.training.finetune import Examples, finetune
-from ml.training.options import EvaluateOptions, Rates, TrainOptions
+from ml.training.options import Rates, TrainOptions
 from ml.training.schedule import Pace
 from ml.training.start import pretrained
 from ml.training.teacher import Teacher
@@ -158,6 +160,8 @@ def test_the_whole_run(options):
     assert {path.stem for path in kept} == {"teacher", "finetuned", "contextual"}
     train(options)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    with pytest.raises(OptionInvalid, match="other options"):
+        train(replace(options, seed=1))
     assert evaluate(EvaluateOptions(options.data, folder, limit=20))
 
 

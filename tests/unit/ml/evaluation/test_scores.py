@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score
 
-from ml.training.scores import (
+from ml.evaluation.scores import (
     accuracy,
     calibration_error,
     confusion,

@@ -1,6 +1,6 @@
 """The scores that a checkpoint is measured by.
 
-Each is a function of sums over its rows, so that :mod:`ml.training.bootstrap` can resample the
+Each is a function of sums over its rows, so that :mod:`ml.evaluation.bootstrap` can resample the
 rows of any of them with one matrix product.
 """
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from ml.corpora import data
+from ml.corpora.data import BASE_INDEX_OF_SUB, UNKNOWN, LabelledTexts
 from ml.emotion.probabilities import Floats
+from ml.evaluation.answers import CommentAnswers, LineAnswers
+from ml.evaluation.calibrate import tune_thresholds
+from ml.evaluation.scores import Flags, Indices
 from ml.taxonomy import BASE_EMOTIONS, INTENSITIES
-from ml.training import data
-from ml.training.answers import CommentAnswers, LineAnswers
-from ml.training.calibrate import tune_thresholds
-from ml.training.data import BASE_INDEX_OF_SUB, UNKNOWN, LabelledTexts
-from ml.training.scores import Flags, Indices
 
 _STRENGTH: Final = 1.0
 """scikit-learn's C; 4 gave the same on dev."""

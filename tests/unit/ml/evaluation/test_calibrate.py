@@ -1,17 +1,17 @@
 import numpy as np
 import pytest
 
+from ml.corpora.data import BASE_INDEX_OF_SUB
 from ml.emotion.probabilities import sigmoid, softmax
-from ml.taxonomy import BASE_EMOTIONS, SUB_EMOTIONS
-from ml.training.calibrate import (
+from ml.evaluation.calibrate import (
     distribution_loss,
     multilabel_loss,
     temperature,
     tune_thresholds,
     witnesses,
 )
-from ml.training.data import BASE_INDEX_OF_SUB
-from ml.training.scores import f1_per_label
+from ml.evaluation.scores import f1_per_label
+from ml.taxonomy import BASE_EMOTIONS, SUB_EMOTIONS
 
 
 def test_without_trust_thresholds_are_the_best_there_are():

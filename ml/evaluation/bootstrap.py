@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml.emotion.probabilities import Floats
-from ml.training.scores import Indices, Score
+from ml.evaluation.scores import Indices, Score
 
 RESAMPLES: Final = 1_000
 LEVEL: Final = 0.95

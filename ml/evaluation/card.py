@@ -7,8 +7,8 @@ from importlib.resources import files
 from string import Template
 from typing import Any, Final
 
+from ml.evaluation.report import Metrics, interval, number, rows, signed
 from ml.taxonomy import BASE_EMOTIONS
-from ml.training.report import Metrics, interval, number, rows, signed
 
 _WEAKEST: Final = 6
 _CONFUSED: Final = 6
@@ -50,10 +50,10 @@ _PARTS: Final = (
 def card(metrics: Metrics) -> str:
     """Return the card in Markdown for ``metrics``.
 
-    ``metrics`` is what :func:`ml.training.evaluate.evaluate` returned; where it has ``speed``,
+    ``metrics`` is what :func:`ml.evaluation.evaluate.evaluate` returned; where it has ``speed``,
     a list of ``{"measure", "value", "goal"}``, those become a section of their own.
     """
-    template = Template(files("ml.training").joinpath("card.md").read_text(encoding="utf-8"))
+    template = Template(files("ml.evaluation").joinpath("card.md").read_text(encoding="utf-8"))
     return template.substitute(
         _words(metrics)
         | {

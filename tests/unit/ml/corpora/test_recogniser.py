@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
 
-from ml.training.recogniser import as_heard, misheard, plain
+from ml.corpora.recogniser import as_heard, misheard, plain
 
 
 @pytest.mark.parametrize(

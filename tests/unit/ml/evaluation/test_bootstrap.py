@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ml.training.bootstrap import BLOCK_LINES, blocks, figure
-from ml.training.scores import accuracy, calibration_error
+from ml.evaluation.bootstrap import BLOCK_LINES, blocks, figure
+from ml.evaluation.scores import accuracy, calibration_error
 
 
 def hits(share, count=2_000):

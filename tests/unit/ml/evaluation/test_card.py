@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ml.emotion.checkpoint import CARRIED, METRICS
-from ml.training.card import card
-from ml.training.report import rows
+from ml.evaluation.card import card
+from ml.evaluation.report import rows
 
 ROOT = Path(__file__).parents[4]
 

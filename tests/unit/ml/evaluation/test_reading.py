@@ -5,7 +5,7 @@ import pytest
 
 from ml.emotion.checkpoint import Checkpoint
 from ml.emotion.classifier import Classifier
-from ml.training.reading import Reader
+from ml.evaluation.reading import Reader
 
 TEXTS = ["I can't believe you did that!", "thank you so much", "What?", "It is on the table."]
 

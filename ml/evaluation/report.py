@@ -59,7 +59,7 @@ _INT8_LEAST, _INT8_AIM = -0.005, -0.002
 
 
 def rows(metrics: Metrics) -> list[Row]:
-    """Return the table of ``metrics``, what :func:`ml.training.evaluate.evaluate` returned."""
+    """Return the table of ``metrics``, what :func:`ml.evaluation.evaluate.evaluate` returned."""
     differences = metrics["differences"]
     found = [_row(metrics, measure) for measure in _MEASURES]
     gain = differences["context"]["base_macro_f1"]

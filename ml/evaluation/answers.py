@@ -6,11 +6,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from ml.corpora import data
+from ml.corpora.data import BASE_INDEX_OF_SUB, UNKNOWN, LabelledTexts
 from ml.emotion.probabilities import Floats
-from ml.taxonomy import BASE_EMOTIONS, INTENSITIES
-from ml.training import data
-from ml.training.data import BASE_INDEX_OF_SUB, UNKNOWN, LabelledTexts
-from ml.training.scores import (
+from ml.evaluation.scores import (
     Flags,
     Indices,
     Score,
@@ -20,6 +19,7 @@ from ml.training.scores import (
     macro_f1,
     quadratic_kappa,
 )
+from ml.taxonomy import BASE_EMOTIONS, INTENSITIES
 
 THREE: Final = ("happiness", "sadness", "anger")
 """The three emotions of the three-way accuracy."""

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from ml.corpora import data
+from ml.evaluation.answers import comment_scores
+from ml.evaluation.baselines import of_comments, of_lines
 from ml.taxonomy import BASE_EMOTIONS, INTENSITIES, SUB_EMOTIONS
-from ml.training import data
-from ml.training.answers import comment_scores
-from ml.training.baselines import of_comments, of_lines
 
 WORDS = {"neutral": "table", "joy": "happy", "anger": "angry"}
 SHARES = (0.6, 0.3, 0.1)

@@ -11,22 +11,22 @@ from typing import Any, Final
 
 import numpy as np
 
+from ml.corpora import data
+from ml.corpora.data import UNKNOWN, LabelledTexts, Transcript
+from ml.corpora.recogniser import plain
 from ml.emotion.checkpoint import Checkpoint
 from ml.emotion.probabilities import Logits, Probabilities
-from ml.taxonomy import SUB_EMOTIONS
-from ml.training import data
-from ml.training.answers import (
+from ml.evaluation.answers import (
     CommentAnswers,
     LineAnswers,
     Lines,
     comment_scores,
     line_scores,
 )
-from ml.training.bootstrap import blocks
-from ml.training.data import UNKNOWN, LabelledTexts, Transcript
-from ml.training.reading import FEATURES_BY_DEFAULT, Encoded, Reader
-from ml.training.recogniser import plain
-from ml.training.scores import Score
+from ml.evaluation.bootstrap import blocks
+from ml.evaluation.reading import FEATURES_BY_DEFAULT, Encoded, Reader
+from ml.evaluation.scores import Score
+from ml.taxonomy import SUB_EMOTIONS
 
 log = logging.getLogger(__name__)
 

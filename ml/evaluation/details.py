@@ -6,14 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from ml.corpora import data
+from ml.corpora.data import LabelledTexts
 from ml.emotion.probabilities import Floats
-from ml.options import ClassificationOptions
-from ml.taxonomy import BASE_EMOTIONS, SUB_EMOTIONS
-from ml.training import data
-from ml.training.bootstrap import figure
-from ml.training.data import LabelledTexts
-from ml.training.judge import Judge, Material
-from ml.training.scores import (
+from ml.evaluation.bootstrap import figure
+from ml.evaluation.judge import Judge, Material
+from ml.evaluation.scores import (
     CALIBRATION_BINS,
     Flags,
     Indices,
@@ -22,6 +20,8 @@ from ml.training.scores import (
     confusion,
     f1_per_label,
 )
+from ml.options import ClassificationOptions
+from ml.taxonomy import BASE_EMOTIONS, SUB_EMOTIONS
 
 _UNCALIBRATED: Final = {"sub": 1.0, "base": 1.0, "intensity": 1.0}
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from ml.corpora import data
+from ml.corpora.data import UNKNOWN
 from ml.taxonomy import BASE_EMOTIONS, SUB_EMOTIONS
-from ml.training import data
-from ml.training.data import UNKNOWN
 
 JOY, LOVE, SADNESS = (SUB_EMOTIONS.index(name) for name in ("joy", "love", "sadness"))
 HAPPINESS, SAD, ANGER, NEUTRAL = (

@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 
-from ml.taxonomy import BASE_EMOTIONS, SUB_EMOTIONS
-from ml.training.answers import (
+from ml.corpora.data import UNKNOWN, goemotions
+from ml.evaluation.answers import (
     CommentAnswers,
     LineAnswers,
     Lines,
     comment_scores,
     line_scores,
 )
-from ml.training.data import UNKNOWN, goemotions
+from ml.taxonomy import BASE_EMOTIONS, SUB_EMOTIONS
 
 JOY, ANGER, GRIEF, CURIOSITY = (
     SUB_EMOTIONS.index(name) for name in ("joy", "anger", "grief", "curiosity")

@@ -2,7 +2,7 @@
 
 It measures what is shipped, the int8 graphs, with numpy and ONNX Runtime alone. Thresholds
 and temperatures come from the checkpoint, where the dev texts put them; every figure here
-is of test texts, and carries its interval (:mod:`ml.training.bootstrap`).
+is of test texts, and carries its interval (:mod:`ml.evaluation.bootstrap`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from ml.corpora import data
 from ml.emotion.checkpoint import CARRIED, CONFIG, ENCODER, HEADS, Checkpoint
-from ml.training import baselines, data
-from ml.training.answers import THREE, comment_scores, line_scores
-from ml.training.bootstrap import BLOCK_LINES, LEVEL, RESAMPLES, SEED, Figure, figure
-from ml.training.details import details
-from ml.training.judge import Judge, Material, Scores
-from ml.training.machine import machine
-from ml.training.options import EvaluateOptions
-from ml.training.reading import FEATURES_BY_DEFAULT
+from ml.evaluation import baselines
+from ml.evaluation.answers import THREE, comment_scores, line_scores
+from ml.evaluation.bootstrap import BLOCK_LINES, LEVEL, RESAMPLES, SEED, Figure, figure
+from ml.evaluation.details import details
+from ml.evaluation.judge import Judge, Material, Scores
+from ml.evaluation.machine import machine
+from ml.evaluation.options import EvaluateOptions
+from ml.evaluation.reading import FEATURES_BY_DEFAULT
 
 _EVALUATE: Final = (
     "emotion-clf evaluate --data DIR --checkpoint RUN/checkpoint"
@@ -34,7 +35,7 @@ Nested = Mapping[str, Mapping[str, Scores]]
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Evaluate a checkpoint on GoEmotions' test split and the test transcripts.
 
-    The result is what ``metrics.json`` holds and :mod:`ml.training.card` is written from. A
+    The result is what ``metrics.json`` holds and :mod:`ml.evaluation.card` is written from. A
     figure is a value with its interval.
     """
     checkpoint = Checkpoint.load(options.checkpoint)

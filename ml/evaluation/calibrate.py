@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ml.corpora import data
+from ml.corpora.data import UNKNOWN
 from ml.emotion.checkpoint import Checkpoint
 from ml.emotion.probabilities import (
     Floats,
@@ -21,10 +23,8 @@ from ml.emotion.probabilities import (
     sigmoid,
     softmax,
 )
+from ml.evaluation.reading import Reader
 from ml.taxonomy import INTENSITIES, SUB_EMOTIONS
-from ml.training import data
-from ml.training.data import UNKNOWN
-from ml.training.reading import Reader
 
 _TEMPERATURES: Final = np.geomspace(0.25, 4.0, 81)
 _WITNESS_TEMPERATURES: Final = np.geomspace(0.5, 32.0, 37)

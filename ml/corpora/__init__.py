@@ -1,0 +1,1 @@
+"""The texts that the classifier learns from and is measured on."""
