@@ -19,6 +19,14 @@ from ml.emotion.probabilities import Logits
 from ml.errors import ModelUnavailable
 
 _BATCH: Final = 512
+_INPUTS: Final = {
+    "pooled",
+    "context",
+    "context_mask",
+    "features",
+    "term_ids",
+    "term_weights",
+}
 _OUTPUTS: Final = ["sub", "base", "intensity"]
 
 
@@ -30,6 +38,8 @@ class Heads:
         self._session = session(checkpoint.heads, HEADS, threads)
         self._radius = checkpoint.context_radius
         widths = {each.name: each.shape[-1] for each in self._session.get_inputs()}
+        if set(widths) != _INPUTS:
+            raise ModelUnavailable(f"The checkpoint's {HEADS} has other inputs than this release.")
         self.hidden: Final = int(widths["pooled"])
         self.feature_count: Final = int(widths["features"])
 

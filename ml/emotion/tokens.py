@@ -37,5 +37,6 @@ class TextTokenizer:
         readable = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         places: dict[tuple[int, ...], int] = {}
         encodings = self._tokenizer.encode_batch_fast(readable)
-        which = [places.setdefault(tuple(each.ids), len(places)) for each in encodings]
+        # A tokenizer that marks no beginning has no token for some texts; the encoder needs one.
+        which = [places.setdefault(tuple(each.ids) or (0,), len(places)) for each in encodings]
         return Tokenised(list(places), which)

@@ -37,7 +37,7 @@ CONVERSATION = [
 ]
 
 ROUNDING = 2e-4
-"""Sentences are encoded one by one; only the small fp32 heads see them in batches."""
+"""What company may change: the small heads compute in fp32, and see sentences in batches."""
 
 
 @pytest.mark.parametrize(("text", "emotion"), UNMISTAKABLE)
