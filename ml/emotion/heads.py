@@ -6,6 +6,7 @@ one graph is one truth.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -67,13 +68,23 @@ class Heads:
         return Logits(*(np.concatenate(each) for each in zip(*parts, strict=True)))
 
 
-def session(graph: bytes, name: str, threads: int) -> onnxruntime.InferenceSession:
-    """Load a graph of a checkpoint; raise ModelUnavailable that names it."""
+def session(
+    graph: bytes, name: str, threads: int, *, without: Sequence[str] = ()
+) -> onnxruntime.InferenceSession:
+    """Load a graph of a checkpoint; raise ModelUnavailable that names it.
+
+    ``without`` names optimisers of ONNX Runtime that are to leave the graph alone.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            graph,
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=list(without),
+        )
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
         raise ModelUnavailable(f"The checkpoint's {name} cannot be loaded.") from error

@@ -18,11 +18,10 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from ml.emotion.checkpoint import ENCODER, Checkpoint
-from ml.emotion.heads import Heads
+from ml.emotion.heads import Heads, session
 from ml.emotion.inputs import Vectors
 from ml.emotion.probabilities import Logits
 from ml.emotion.tokens import TextTokenizer
-from ml.errors import ModelUnavailable
 from ml.processors import cores
 
 TOKENS: Final = 512
@@ -110,18 +109,6 @@ def batches(ids: Ids, most: int, tokens: int = TOKENS) -> Iterator[list[int]]:
 
 def encoder_session(graph: bytes) -> onnxruntime.InferenceSession:
     """Load the encoder for runs on one thread each; raise ModelUnavailable that names it."""
-    options = onnxruntime.SessionOptions()
-    # The parallel work is over batches.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(
-            graph,
-            options,
-            providers=["CPUExecutionProvider"],
-            # On the CPU the fused operator is several times slower than its two parts.
-            disabled_optimizers=["SkipLayerNormFusion"],
-        )
-    except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-        raise ModelUnavailable(f"The checkpoint's {ENCODER} cannot be loaded.") from error
+    # The parallel work is over batches. On the CPU the fused operator is several times slower
+    # than its two parts.
+    return session(graph, ENCODER, 1, without=["SkipLayerNormFusion"])

@@ -128,9 +128,9 @@ class _Run:
     def _lessons(self) -> LabelledTexts:
         """Return the training texts with their targets, relabelled once if there is a teacher."""
         options, path = self._options, self._options.output / "taught.npz"
-        if options.teacher is None:
-            return lessons(options.data, options.seed)
         plain = lessons(options.data, options.seed)
+        if options.teacher is None:
+            return plain
         if not path.is_file():
             taught = lessons(options.data, options.seed, _teacher(options).opinion)
             partial = path.with_suffix(".partial.npz")
