@@ -149,6 +149,28 @@ class SpeechAuth(SpeechError):
     hint = "Check ASSEMBLYAI_API_KEY."
 
 
+class SpeechUnavailable(SpeechError):
+    code = "speech.unavailable"
+    exit_code = 69
+    http_status = 503
+    transient = True
+    message = "The speech service did not answer."
+    hint = "Try again later, or choose another transcription.method."
+
+
+class SpeechRateLimited(SpeechUnavailable):
+    code = "speech.rate_limited"
+    message = "The speech service limits how often it may be asked."
+
+
+class SpeechFailed(SpeechError):
+    code = "speech.failed"
+    http_status = 422
+    exit_code = 65
+    message = "The speech service could not transcribe the recording."
+    hint = "Listen to the recording, or choose another transcription.method."
+
+
 class LanguageUnsupported(InputError):
     code = "language.unsupported"
     message = "The language is not supported; the classifier reads English."

@@ -6,13 +6,31 @@ line, never in here. Values out of range raise :class:`ml.errors.OptionInvalid`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from ml.errors import OptionInvalid
 
-TranscriptionMethod = Literal["faster-whisper"]
+TranscriptionMethod = Literal["faster-whisper", "openai-whisper", "assemblyai"]
+DiarizationMethod = Literal["embeddings", "pyannote"]
 Device = Literal["auto", "cpu", "cuda"]
+PiiPolicy = Literal[
+    "person_name",
+    "phone_number",
+    "email_address",
+    "location",
+    "date_of_birth",
+    "credit_card_number",
+    "account_number",
+    "us_social_security_number",
+    "ip_address",
+    "url",
+]
+PII_POLICIES: tuple[PiiPolicy, ...] = get_args(PiiPolicy)
+"""What can be redacted. The names are AssemblyAI's where it has the same policy."""
+MAX_SPEAKERS = 50
+_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
 
 
 def _require(ok: bool, key: str, value: object, allowed: str) -> None:
@@ -52,20 +70,105 @@ class TranscriptionOptions:
 
     method: TranscriptionMethod = "faster-whisper"
     model: str = "tiny.en"
-    """A Whisper size, a directory with a CTranslate2 model, or a Hub name."""
+    """A Whisper size, a directory with a CTranslate2 model, or a Hub name; for openai-whisper a
+    size or a checkpoint file."""
+    multilingual_model: str = "base"
+    """Tells the language, and transcribes and translates other languages than English, where
+    ``model`` knows English alone."""
+    language: str = "auto"
+    """ISO 639-1 code of what is spoken; ``auto`` finds out."""
+    translate: bool = False
+    """Whether other languages are translated into English, which the classifier reads."""
     timeout: float = 3600.0
     """Longest transcription of one part, in seconds."""
     beam_size: int = 5
+    batch_size: int = 16
+    """Stretches of at most 30 s that are decoded at once."""
     threads: int = 0
     """Processor threads; 0 takes as many as there are cores."""
+    api_key: str | None = field(default=None, repr=False)
+    """Key of the cloud service, for ``assemblyai``."""
+    api_url: str | None = None
+    """Address of the cloud service, where it is not the vendor's usual one."""
 
     def __post_init__(self) -> None:
         methods = get_args(TranscriptionMethod)
         _require(self.method in methods, "transcription.method", self.method, ", ".join(methods))
         _require(bool(self.model), "transcription.model", self.model, "a size, path or name")
+        _require(
+            self.language == "auto" or bool(_LANGUAGE_CODE.fullmatch(self.language)),
+            "transcription.language",
+            self.language,
+            "auto, or a code such as en or de",
+        )
         _require(self.timeout > 0, "transcription.timeout", self.timeout, "above 0")
         _require(1 <= self.beam_size <= 20, "transcription.beam_size", self.beam_size, "1 to 20")
+        _require(
+            1 <= self.batch_size <= 128, "transcription.batch_size", self.batch_size, "1 to 128"
+        )
         _require(self.threads >= 0, "transcription.threads", self.threads, "0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class DiarizationOptions:
+    """Who said what."""
+
+    enabled: bool = False
+    method: DiarizationMethod = "embeddings"
+    """``pyannote`` needs its weights and the extra ``pyannote``."""
+    speakers: int | None = None
+    """How many people speak, where that is known."""
+    min_speakers: int = 1
+    max_speakers: int = 10
+
+    def __post_init__(self) -> None:
+        methods = get_args(DiarizationMethod)
+        _require(self.method in methods, "diarization.method", self.method, ", ".join(methods))
+        for name in ("speakers", "min_speakers", "max_speakers"):
+            number = getattr(self, name)
+            if number is not None or name != "speakers":
+                _require(1 <= number <= MAX_SPEAKERS, f"diarization.{name}", number, "1 to 50")
+        _require(
+            self.min_speakers <= self.max_speakers,
+            "diarization.min_speakers",
+            self.min_speakers,
+            f"at most diarization.max_speakers, {self.max_speakers}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyOptions:
+    """What of the people who speak, or are spoken of, is left out of the result."""
+
+    redact_pii: bool | tuple[PiiPolicy, ...] = False
+    """True for all of :data:`PII_POLICIES`, or some of them by name."""
+    redact_audio: bool = False
+    """Whether a copy of the recording is made in which those words are silent."""
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.policies) - set(PII_POLICIES))
+        _require(not unknown, "privacy.redact_pii", ", ".join(unknown), ", ".join(PII_POLICIES))
+        _require(
+            bool(self.policies) or not self.redact_audio,
+            "privacy.redact_audio",
+            self.redact_audio,
+            "true only where privacy.redact_pii says what to redact",
+        )
+
+    @property
+    def policies(self) -> tuple[PiiPolicy, ...]:
+        """What is redacted; empty for nothing."""
+        if isinstance(self.redact_pii, bool):
+            return PII_POLICIES if self.redact_pii else ()
+        return tuple(self.redact_pii)
+
+
+@dataclass(frozen=True, slots=True)
+class ProsodyOptions:
+    """How it was said."""
+
+    enabled: bool = False
+    """Whether each sentence's loudness, pitch, rate and pauses are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,5 +230,8 @@ class PipelineOptions:
 
     source: SourceOptions = field(default_factory=SourceOptions)
     transcription: TranscriptionOptions = field(default_factory=TranscriptionOptions)
+    diarization: DiarizationOptions = field(default_factory=DiarizationOptions)
+    privacy: PrivacyOptions = field(default_factory=PrivacyOptions)
+    prosody: ProsodyOptions = field(default_factory=ProsodyOptions)
     classification: ClassificationOptions = field(default_factory=ClassificationOptions)
     summary: SummaryOptions = field(default_factory=SummaryOptions)

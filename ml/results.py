@@ -51,17 +51,40 @@ class Word:
     start: float
     end: float
     probability: float
+    speaker: str | None = None
+    """Who says it: "A", "B", … in the order of their first word; None where nobody asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prosody:
+    """How a sentence sounds. What cannot be measured, such as the pitch of a whisper, is None."""
+
+    loudness: float | None
+    """Active level in dB relative to full scale: the mean power while somebody speaks."""
+    pitch_median: float | None
+    """Median fundamental frequency of the voiced frames, in Hz."""
+    pitch_range: float | None
+    """From the 5th to the 95th percentile of the fundamental frequency, in semitones."""
+    speaking_rate: float | None
+    """Words per second, from the first word's start to the last word's end."""
+    pause_seconds: float
+    """Silence between the words of the sentence, in seconds."""
+    pauses: int
+    """How many such silences last a quarter of a second or longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One sentence before it is classified. Text jobs have no times and no speaker."""
+    """One sentence before it is classified. Text jobs have no times, words or speaker."""
 
     index: int
     text: str
     start: float | None = None
     end: float | None = None
     speaker: str | None = None
+    words: tuple[Word, ...] = ()
+    original_text: str | None = None
+    prosody: Prosody | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +105,12 @@ class Segment:
     sub_emotions: Mapping[str, float]
     intensities: Mapping[str, float]
     labels: tuple[str, ...]
+    words: tuple[Word, ...] = ()
+    """The words as they were spoken; empty for text."""
+    original_text: str | None = None
+    """What was said in its own language, where ``text`` is a translation."""
+    prosody: Prosody | None = None
+    """How it sounds, where the caller asked for that."""
 
     @classmethod
     def of(cls, sentence: Sentence, prediction: Prediction) -> Segment:
@@ -92,6 +121,9 @@ class Segment:
             start=sentence.start,
             end=sentence.end,
             speaker=sentence.speaker,
+            words=sentence.words,
+            original_text=sentence.original_text,
+            prosody=sentence.prosody,
             **said | {"text": sentence.text},
         )
 
@@ -150,6 +182,10 @@ class Analysis:
     """Name and version of each model that took part, by role."""
     segments: tuple[Segment, ...]
     summary: Summary
+    language_probability: float | None = None
+    """How sure the language is; None where it was given or assumed, not detected."""
+    redacted_audio: str | None = None
+    """Key of the recording with what was redacted silenced, where the caller asked for it."""
     notes: tuple[str, ...] = field(default=())
     """What the reader should know, such as "no speech was found"."""
 

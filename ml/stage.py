@@ -48,14 +48,40 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """A stretch in which somebody speaks, and what the voice is like."""
+
+    start: float
+    end: float
+    embedding: bytes
+    """Unit vector as little-endian float16: the closer two are, the more alike the voices."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A sentence in another language, by its times, and what it says in English."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """Output of transcribe, one for each part. Times count from the recording's start."""
 
     language: str
-    language_probability: float
+    language_probability: float | None
+    """None where the language was given or assumed, not detected."""
     words: tuple[Word, ...]
     model: str
     """Name and version of the recogniser."""
+    voices: tuple[Voice, ...] = ()
+    """Who speaks when, as far as one part can tell; for diarization."""
+    passages: tuple[Passage, ...] = ()
+    """The translated sentences, where the caller asked for translation."""
+    redacted: tuple[Span, ...] = ()
+    """Where something was said that the words leave out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +95,8 @@ class Sentences:
     duration: float | None
     models: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    language_probability: float | None = None
+    redacted_audio: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
