@@ -1,0 +1,1 @@
+"""Who said what: voices, their clusters, and the turns that they take."""
