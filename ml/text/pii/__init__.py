@@ -1,0 +1,1 @@
+"""Personal data in speech: finding it, and taking it out."""
