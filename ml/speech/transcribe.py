@@ -1,120 +1,173 @@
-"""The transcribe stage: one part of a recording to timed words."""
+"""The transcribe stage: one part of a recording to timed words, and what may be kept of them."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ml.errors import LanguageUnsupported, SpeechTimeout
+from ml.errors import LanguageUnsupported
+from ml.options import PiiPolicy
 from ml.results import Word
 from ml.source.wav import SAMPLE_RATE, read_span
-from ml.speech.activity import speech_windows
-from ml.speech.whisper import Whisper, load
-from ml.stage import Context, Recording, Span, Transcript
+from ml.speech.activity import speech_probabilities, speech_regions
+from ml.speech.engines.heard import Heard
+from ml.speech.hearing import WINDOW_SECONDS, Listener
+from ml.speech.languages import ENGLISH, spoken
+from ml.speech.patience import Patience
+from ml.speech.translation import translated
+from ml.speech.windows import pack
+from ml.stage import Context, Passage, Recording, Span, Transcript, Voice
 from ml.text.language import name_of
 
-T = TypeVar("T")
-
-LANGUAGE_CONFIDENCE = 0.6
-"""A recording is refused for its language only above this probability."""
-_CHECK_SECONDS = 0.2
+Samples = npt.NDArray[np.float32]
 
 
 def transcribe(context: Context, recording: Recording, part: int) -> Transcript:
     """Transcribe one part of a recording; times count from the recording's start.
 
+    Where the options ask for it, foreign speech is translated, voices are described for
+    telling speakers apart, and what shall not be kept is taken out: nothing leaves here, and
+    nothing is stored, that the caller wanted to have redacted.
+
     Raises:
-        SpeechTimeout: it took longer than ``transcription.timeout``.
+        SpeechError: the recogniser took longer than ``transcription.timeout``, or a speech
+            service failed.
         LanguageUnsupported: something else than English is spoken.
         ModelUnavailable: the weights are missing.
+        ExtraMissing: what an option needs is not installed.
         Cancelled: the caller asked to stop.
 
     """
-    options = context.options.transcription
+    options = context.options
+    if options.transcription.method == "assemblyai":
+        return _by_service(context, recording)
+    if options.privacy.policies:
+        from ml.text.pii import redaction
+
+        redaction.require()
+    return _redacted(_heard_here(context, recording, part), options.privacy.policies)
+
+
+def _by_service(context: Context, recording: Recording) -> Transcript:
+    """Transcribe a recording through AssemblyAI, which also tells speakers apart and redacts."""
+    from ml.speech.engines import assemblyai
+
+    with context.store.open(recording.audio) as wav:
+        heard = assemblyai.transcribe(
+            wav, context.options, check=context.check, progress=context.progress
+        )
+    if heard.language != ENGLISH:
+        raise LanguageUnsupported(
+            f"The recording is in {name_of(heard.language)}; the classifier reads English.",
+            hint="Choose another transcription.method, which can translate.",
+        )
+    return Transcript(
+        heard.language,
+        heard.language_probability,
+        tuple(_exact(word, 0.0) for word in heard.words),
+        heard.model,
+        redacted=heard.redacted,
+    )
+
+
+def _heard_here(context: Context, recording: Recording, part: int) -> Transcript:
     span = recording.parts[part]
-    patience = _Patience(context.check, options.timeout)
+    patience = Patience(context.check, context.options.transcription.timeout)
     with context.store.open(recording.audio) as wav:
         audio = read_span(wav, span)
-    windows = patience.run(lambda: speech_windows(audio))
+    speech = patience.run(lambda: speech_probabilities(audio))
+    with ThreadPoolExecutor(1, thread_name_prefix="voices") as pool:
+        # Beside the recogniser: on a machine with a GPU the processor has nothing else to do.
+        voices = pool.submit(_voices, context, audio, speech, span.start)
+        heard, passages = _heard(context, patience, audio, speech)
+        found = patience.run(voices.result)
+    return Transcript(
+        heard.language,
+        heard.language_probability,
+        tuple(_exact(word, span.start) for word in heard.words),
+        heard.model,
+        voices=tuple(found),
+        passages=tuple(_later(passage, span.start) for passage in passages),
+    )
+
+
+def _heard(
+    context: Context, patience: Patience, audio: Samples, speech: npt.NDArray[np.float32]
+) -> tuple[Heard, list[Passage]]:
+    options = context.options.transcription
+    windows = [window.samples(audio) for window in pack(speech_regions(speech), WINDOW_SECONDS)]
     # Not in a thread: a model that was loaded in a thread that has ended runs several times
     # slower afterwards (CTranslate2 4.8, measured).
-    whisper = load(options.model, options.threads)
-    language, probability = "en", 1.0
-    if windows:
-        language, probability = patience.run(
-            lambda: _language(whisper, _samples(audio, windows[0]))
-        )
-    words: list[Word] = []
-    for window in windows:
-        _report(context, window.start, len(audio) / SAMPLE_RATE)
-        heard = patience.run(
-            lambda window=window: whisper.words(  # type: ignore[misc]
-                _samples(audio, window), language=language, beam_size=options.beam_size
-            )
-        )
-        words += [_shifted(word, span.start + window.start) for word in heard]
-    return Transcript(language, probability, tuple(words), whisper.name)
+    found = spoken(options, windows)
+    listener = Listener(found.engine, found.language, options.beam_size, options.batch_size)
+    foreign = found.language != ENGLISH
+    report = _reporter(context, len(audio) / SAMPLE_RATE, 0.5 if foreign else 1.0)
+    words = patience.run(lambda: listener.hear(audio, speech, report))
+    passages: list[Passage] = []
+    if foreign:
+        passages = patience.run(lambda: translated(listener, audio, speech, words))
+    return Heard(found.language, found.probability, tuple(words), found.engine.name), passages
 
 
-def _language(whisper: Whisper, audio: npt.NDArray[np.float32]) -> tuple[str, float]:
-    language, probability = whisper.detect_language(audio)
-    if language == "en":
-        return language, probability
-    if probability >= LANGUAGE_CONFIDENCE:
-        raise LanguageUnsupported(
-            f"The recording is in {name_of(language)}; the classifier reads English."
-        )
-    return "en", 1.0 - probability
+def _reporter(context: Context, seconds: float, share: float) -> Callable[[float], None]:
+    def report(fraction: float) -> None:
+        context.check()
+        done = fraction * share
+        context.progress(done, f"{done * seconds:.0f} of {seconds:.0f} s")
+
+    return report
 
 
-def _samples(audio: npt.NDArray[np.float32], window: Span) -> npt.NDArray[np.float32]:
-    return audio[int(window.start * SAMPLE_RATE) : int(window.end * SAMPLE_RATE)]
+def _voices(
+    context: Context, audio: Samples, speech: npt.NDArray[np.float32], offset: float
+) -> list[Voice]:
+    options = context.options.diarization
+    if not options.wanted:
+        return []
+    if options.method == "pyannote":
+        from ml.speech.speakers import pyannote
+
+        return pyannote.voices(audio, offset=offset, check=context.check)
+    from ml.speech.speakers.voices import voices
+
+    return voices(audio, speech_regions(speech), offset=offset, check=context.check)
 
 
-def _shifted(word: Word, offset: float) -> Word:
-    start, end = round(word.start + offset, 3), round(word.end + offset, 3)
-    return Word(word.text, start, end, round(word.probability, 4))
+def _redacted(transcript: Transcript, policies: Sequence[PiiPolicy]) -> Transcript:
+    """Return a transcript without what the policies name.
 
-
-def _report(context: Context, done: float, total: float) -> None:
-    context.progress(done / total, f"{done:.0f} of {total:.0f} s")
-
-
-class _Patience:
-    """Runs native code that cannot be interrupted, without waiting for it when told to stop.
-
-    One pass of a large model takes many seconds on a busy processor. It runs in a thread of
-    its own; when the caller cancels or time is up, that thread is left to finish its pass.
+    The detector reads English. Of foreign speech only the translation is kept, and where that
+    names something, the whole sentence counts as the place where it was said.
     """
+    if not policies:
+        return transcript
+    from ml.text.pii import redaction
 
-    def __init__(self, check: Callable[[], None], timeout: float) -> None:
-        self._check = check
-        self._deadline = time.monotonic() + timeout
+    if not transcript.passages:
+        found = redaction.redact(transcript.words, policies)
+        return replace(transcript, words=found.words, redacted=found.spans)
+    passages = [
+        replace(passage, text=redaction.redact_text(passage.text, policies))
+        for passage in transcript.passages
+    ]
+    changed = [
+        Span(before.start, before.end)
+        for before, after in zip(transcript.passages, passages, strict=True)
+        if before != after
+    ]
+    return replace(transcript, words=(), passages=tuple(passages), redacted=tuple(changed))
 
-    def run(self, work: Callable[[], T]) -> T:
-        """Return what ``work`` returns; raise what it raises, Cancelled or SpeechTimeout."""
-        results: list[T] = []
-        errors: list[BaseException] = []
 
-        def target() -> None:
-            try:
-                results.append(work())
-            except BaseException as error:
-                errors.append(error)
+def _exact(word: Word, offset: float) -> Word:
+    """Return the word with the recording's times, rounded to milliseconds."""
+    start, end = round(word.start + offset, 3), round(word.end + offset, 3)
+    return Word(word.text, start, end, round(word.probability, 4), word.speaker)
 
-        # Not a daemon: native code that is still running when the interpreter goes aborts it.
-        thread = threading.Thread(target=target, name="transcribe")
-        thread.start()
-        while thread.is_alive():
-            self._check()
-            if time.monotonic() > self._deadline:
-                raise SpeechTimeout()
-            thread.join(_CHECK_SECONDS)
-        if errors:
-            raise errors[0]
-        return results[0]
+
+def _later(passage: Passage, offset: float) -> Passage:
+    start, end = round(passage.start + offset, 3), round(passage.end + offset, 3)
+    return Passage(start, end, passage.text)

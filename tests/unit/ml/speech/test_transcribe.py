@@ -17,8 +17,9 @@ from media import encode, tone
 
 from ml.errors import Cancelled, ModelUnavailable, SpeechTimeout
 from ml.options import PipelineOptions, TranscriptionOptions
+from ml.speech.engines.choice import warm
+from ml.speech.engines.whisper import load
 from ml.speech.transcribe import transcribe
-from ml.speech.whisper import load, warm
 from ml.stage import Context, Recording, Span, Transcript
 
 Recorded = Callable[[Path], tuple[Context, Recording]]
@@ -44,7 +45,9 @@ def test_jfk_is_understood(recorded: Recorded, jfk: Path) -> None:
     context, recording = recorded(jfk)
     transcript = transcribe(context, recording, 0)
     assert plain(transcript) == JFK
-    assert (transcript.language, transcript.language_probability) == ("en", 1.0)
+    assert transcript.language == "en"
+    assert transcript.language_probability is not None
+    assert transcript.language_probability > 0.8
     assert transcript.model.startswith("tiny.en faster-whisper-")
     check_times(transcript, 0.0, 11.0)
     assert [word.start for word in transcript.words] == sorted(w.start for w in transcript.words)
@@ -97,7 +100,7 @@ def test_cancelling_does_not_wait_for_the_model(
     recorded: Recorded, jfk: Path, cancel_after: Callable[[float], Callable[[], None]]
 ) -> None:
     context, recording = recorded(jfk)
-    warm("tiny.en", 0)
+    warm(TranscriptionOptions())
     context.check = cancel_after(0.3)
     began = time.monotonic()
     with pytest.raises(Cancelled):
@@ -108,8 +111,9 @@ def test_cancelling_does_not_wait_for_the_model(
 def test_a_process_that_cancelled_ends_in_peace(jfk: Path) -> None:
     code = (
         "import sys, time; from ml.pipeline import Runner; from ml.stage import Input\n"
-        "from ml.speech.whisper import warm; from ml.errors import Cancelled\n"
-        "warm('tiny.en', 0); deadline = time.monotonic() + 0.3\n"
+        "from ml.speech.engines.choice import warm; from ml.errors import Cancelled\n"
+        "from ml.options import TranscriptionOptions\n"
+        "warm(TranscriptionOptions()); deadline = time.monotonic() + 0.3\n"
         "def check():\n    if time.monotonic() > deadline: raise Cancelled()\n"
         "try: Runner(check=check).run(Input('file', sys.argv[1]))\n"
         "except Cancelled: print('cancelled')\n"
@@ -146,7 +150,7 @@ def test_threads_that_ask_at_once_get_one_model(monkeypatch: pytest.MonkeyPatch)
         made.append(object())
         return made[-1]
 
-    monkeypatch.setattr("ml.speech.whisper.Whisper", slow)
+    monkeypatch.setattr("ml.speech.engines.whisper.Whisper", slow)
     with ThreadPoolExecutor(4) as pool:
         given = list(pool.map(lambda _: load("tiny.en", 99), range(4)))
     assert given == made * 4
