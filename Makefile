@@ -19,8 +19,9 @@ serve: .venv/local  ## run the local service until Ctrl-C
 test: .venv/dev lint  ## lint, then every test: unit, integration, acceptance
 	$(BIN)/pytest
 
-test-train: .venv-train/ready  ## the tests of the training code, in an environment with torch
-	.venv-train/bin/python -m pytest tests/unit/ml/training
+test-train: .venv-train/ready  ## the tests of what needs torch, in an environment with it
+	.venv-train/bin/python -m pytest tests/unit/ml/training \
+		tests/unit/ml/speech/engines/test_openai_whisper.py
 
 lint: .venv/dev  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
@@ -62,5 +63,5 @@ clean:  ## remove the environment and what the demo left
 	$(PYTHON) -m venv .venv-train
 	.venv-train/bin/pip install --quiet torch==2.13.0
 	$(BIN)/uv pip install --quiet --python .venv-train/bin/python \
-		--constraint requirements-dev.lock -e '.[train]' pytest pytest-timeout hypothesis
+		--constraint requirements-dev.lock -e '.[train,openai-whisper,multilingual]' pytest pytest-timeout hypothesis
 	@touch $@

@@ -13,7 +13,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "REDIS_URL": "redis_url",
     "ARTIFACT_URL": "artifact_url",
     "LOG_LEVEL": "log_level",
-    "ASSEMBLYAI_API_KEY": "assemblyai_api_key",
+    "ASSEMBLYAI_API_KEY": "transcription__api_key",
     "WHISPER_MODEL": "transcription__model",
     "EMOTION_MODEL": "classification__model",
 }

@@ -42,6 +42,16 @@ class JobFailed(EmotionClfError):
     hint = "The job's own error says why."
 
 
+class AudioNotFound(EmotionClfError):
+    """The job made no redacted recording, or it has expired."""
+
+    code = "job.no_audio"
+    exit_code = 69
+    http_status = 404
+    message = "There is no redacted recording of this job."
+    hint = "Submit the recording with the option redact_audio."
+
+
 class QueueFull(EmotionClfError):
     """More jobs wait than the installation accepts."""
 

@@ -10,7 +10,18 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, func, insert, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    case,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
 from app.cursors import decode_cursor, encode_cursor
 from app.errors import JobFailed, JobFinished, JobNotFinished, JobNotFound, QueueFull
@@ -121,7 +132,7 @@ class JobStore:
                 update(JobRow)
                 .where(JobRow.id == job_id, JobRow.owner == owner)
                 .where(JobRow.status.in_(before(JOB_TRANSITIONS, JobStatus.CANCELLED)))
-                .values(status=JobStatus.CANCELLED, finished_at=func.now())
+                .values(status=JobStatus.CANCELLED, finished_at=func.now(), source=kept_source())
             )
             if cancelled.rowcount:
                 cancel_idle_steps(connection, job_id)
@@ -177,6 +188,15 @@ class JobStore:
             self._max_queued
         ):
             raise QueueFull
+
+
+def kept_source() -> ColumnElement[str]:
+    """Return what a job that ends keeps of its source: of a text nothing.
+
+    What is worth keeping of it stands in the result, and what was redacted there must not
+    stay here.
+    """
+    return case((JobRow.kind == "text", ""), else_=JobRow.source)
 
 
 def cancel_idle_steps(connection: Connection, job_id: uuid.UUID) -> None:

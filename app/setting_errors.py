@@ -37,7 +37,8 @@ _SECRET = ("url", "key", "password", "token")
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Return one sentence on the first thing that is wrong."""
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
+    # What follows section and key are pydantic's names for the types that it tried.
+    path = [str(part) for part in first["loc"][:2]]
     key = ".".join(path)
     if first["type"] in _UNKNOWN_KEY:
         return f"{key} is not a setting; allowed: {', '.join(_siblings(model, path[:-1]))}."

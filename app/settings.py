@@ -20,7 +20,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -31,7 +30,10 @@ from app.setting_errors import explain, refuse_booleans
 from ml.errors import OptionInvalid, SettingInvalid
 from ml.options import (
     ClassificationOptions,
+    DiarizationOptions,
     PipelineOptions,
+    PrivacyOptions,
+    ProsodyOptions,
     SourceOptions,
     SummaryOptions,
     TranscriptionOptions,
@@ -104,11 +106,24 @@ class ApiSettings(Section):
         return size
 
 
+def _policies_apart(section: object) -> object:
+    """Return the section with ``redact_pii`` as a list, which the environment holds as text."""
+    if not isinstance(section, Mapping) or not isinstance(section.get("redact_pii"), str):
+        return section
+    text = str(section["redact_pii"])
+    if text.lower() in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        return section
+    return {**section, "redact_pii": [name.strip() for name in text.split(",")]}
+
+
 class PipelineSections(Section):
     """The sections that the pipeline is told."""
 
     source: SourceOptions = SourceOptions()
     transcription: TranscriptionOptions = TranscriptionOptions()
+    diarization: DiarizationOptions = DiarizationOptions()
+    privacy: Annotated[PrivacyOptions, BeforeValidator(_policies_apart)] = PrivacyOptions()
+    prosody: ProsodyOptions = ProsodyOptions()
     classification: ClassificationOptions = ClassificationOptions()
     summary: SummaryOptions = SummaryOptions()
 
@@ -138,7 +153,6 @@ class Settings(PipelineSections):
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], BeforeValidator(_in_lower_case)
     ] = "info"
-    assemblyai_api_key: SecretStr | None = None
     jobs: JobSettings = JobSettings()
     api: ApiSettings = ApiSettings()
 

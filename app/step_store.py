@@ -17,7 +17,7 @@ from sqlalchemy import Connection, CursorResult, Engine, func, insert, select, u
 from sqlalchemy.sql import ColumnElement
 
 from app.errors import LeaseLost
-from app.job_store import cancel_idle_steps
+from app.job_store import cancel_idle_steps, kept_source
 from app.jobs import (
     JOB_TRANSITIONS,
     STEP_TRANSITIONS,
@@ -302,5 +302,5 @@ def _end_job(connection: Connection, job_id: UUID, status: JobStatus, **values: 
     connection.execute(
         update(JobRow)
         .where(JobRow.id == job_id, JobRow.status.in_(before(JOB_TRANSITIONS, status)))
-        .values(status=status, finished_at=func.now(), **values)
+        .values(status=status, finished_at=func.now(), source=kept_source(), **values)
     )

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,6 +69,11 @@ class ArtifactStore:
         """Store a local file."""
         with path.open("rb") as source:
             self._put(key, source)
+
+    def read_file(self, key: str, path: Path) -> None:
+        """Copy the object into a local file; raise FileNotFoundError where there is none."""
+        with self.open(key) as source, path.open("wb") as sink:
+            shutil.copyfileobj(source, sink)
 
     def delete(self, key: str) -> None:
         """Remove the object if it is there."""

@@ -6,13 +6,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
 import msgspec
 
 from ml.errors import OptionInvalid
-from ml.results import Analysis, Segment
+from ml.results import Analysis, Prosody, Segment
 from ml.taxonomy import BASE_EMOTIONS
 
 Format = Literal["json", "csv", "srt", "vtt"]
@@ -30,6 +31,8 @@ MEDIA_TYPES: Final[Mapping[Format, str]] = MappingProxyType(
 )
 """The media type of each format; all are UTF-8."""
 
+PROSODY_COLUMNS: Final[tuple[str, ...]] = tuple(field.name for field in fields(Prosody))
+
 CSV_COLUMNS: Final[tuple[str, ...]] = (
     "index",
     "start",
@@ -43,6 +46,8 @@ CSV_COLUMNS: Final[tuple[str, ...]] = (
     "labels",
     "text",
     *BASE_EMOTIONS,
+    "original_text",
+    *PROSODY_COLUMNS,
 )
 """The columns of the CSV format. New ones are only ever added at the end."""
 
@@ -93,11 +98,13 @@ def _csv_row(segment: Segment) -> list[str | int | float | None]:
         " ".join(segment.labels),
         _inert(segment.text),
         *(round(segment.emotions.get(name, 0.0), 4) for name in BASE_EMOTIONS),
+        _inert(segment.original_text or ""),
+        *(_rounded(getattr(segment.prosody, name, None)) for name in PROSODY_COLUMNS),
     ]
 
 
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _inert(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from ml.errors import OptionInvalid
 
@@ -120,6 +120,7 @@ class DiarizationOptions:
     """How many people speak, where that is known."""
     min_speakers: int = 1
     max_speakers: int = 10
+    """Not looked at, like ``min_speakers``, where ``speakers`` is given."""
 
     def __post_init__(self) -> None:
         methods = get_args(DiarizationMethod)
@@ -135,32 +136,31 @@ class DiarizationOptions:
             f"at most diarization.max_speakers, {self.max_speakers}",
         )
 
+    @property
+    def wanted(self) -> bool:
+        """Whether speakers are told apart: who says how many there are wants them named."""
+        return self.enabled or self.speakers is not None
+
 
 @dataclass(frozen=True, slots=True)
 class PrivacyOptions:
     """What of the people who speak, or are spoken of, is left out of the result."""
 
-    redact_pii: bool | tuple[PiiPolicy, ...] = False
+    redact_pii: bool | tuple[str, ...] = False
     """True for all of :data:`PII_POLICIES`, or some of them by name."""
     redact_audio: bool = False
-    """Whether a copy of the recording is made in which those words are silent."""
+    """Whether a copy of the recording is made in which those words are silent. Without
+    ``redact_pii`` it is about all policies, since silenced words cannot stay in the text."""
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.policies) - set(PII_POLICIES))
         _require(not unknown, "privacy.redact_pii", ", ".join(unknown), ", ".join(PII_POLICIES))
-        _require(
-            bool(self.policies) or not self.redact_audio,
-            "privacy.redact_audio",
-            self.redact_audio,
-            "true only where privacy.redact_pii says what to redact",
-        )
 
     @property
     def policies(self) -> tuple[PiiPolicy, ...]:
         """What is redacted; empty for nothing."""
-        if isinstance(self.redact_pii, bool):
-            return PII_POLICIES if self.redact_pii else ()
-        return tuple(self.redact_pii)
+        chosen = self.redact_pii or self.redact_audio
+        return PII_POLICIES if chosen is True else cast(tuple[PiiPolicy, ...], chosen or ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,11 +71,40 @@ def _aggregate(context: Context, outputs: Outputs, part: int) -> Analysis:
     )
 
 
-def _transcription(options: PipelineOptions) -> list[Any]:
-    from ml.speech.weights import identity
+def _cutting(options: PipelineOptions) -> float | None:
+    """Return how long parts are; a speech service is given the whole recording."""
+    in_parts = options.transcription.method != "assemblyai"
+    return options.source.part_seconds if in_parts else None
 
-    chosen = options.transcription
-    return [chosen.method, chosen.model, identity(chosen.model), chosen.beam_size]
+
+def _transcription(options: PipelineOptions) -> list[Any]:
+    from ml.speech.engines.choice import identity_of
+
+    chosen, speakers = options.transcription, options.diarization
+    counted_here = chosen.method != "assemblyai"
+    return [
+        identity_of(chosen),
+        chosen.language,
+        chosen.translate,
+        chosen.beam_size,
+        speakers.wanted and (speakers.method if counted_here else _diarization(options)),
+        options.privacy.policies,
+    ]
+
+
+def _diarization(options: PipelineOptions) -> list[Any]:
+    chosen = options.diarization
+    return [chosen.wanted, chosen.speakers, chosen.min_speakers, chosen.max_speakers]
+
+
+def _segmentation(options: PipelineOptions) -> list[Any]:
+    return [
+        _features(options),
+        _diarization(options),
+        options.privacy.policies,
+        options.privacy.redact_audio,
+        options.prosody.enabled,
+    ]
 
 
 def _features(options: PipelineOptions) -> str | None:
@@ -100,13 +129,13 @@ STAGES: tuple[Stage[Any], ...] = (
         needs=(),
         weight=0.15,
         run=_fetch,
-        depends_on=lambda options: options.source.part_seconds,
+        depends_on=_cutting,
         fan_out=lambda recording: len(recording.parts),
     ),
     Stage(
         name="transcribe",
         queue="gpu",
-        version="1",
+        version="2",
         output=Transcript,
         needs=("fetch",),
         weight=0.60,
@@ -116,12 +145,12 @@ STAGES: tuple[Stage[Any], ...] = (
     Stage(
         name="segment",
         queue="cpu",
-        version="1",
+        version="2",
         output=Sentences,
         needs=("fetch", "transcribe"),
         weight=0.05,
         run=_segment,
-        depends_on=_features,
+        depends_on=_segmentation,
     ),
     Stage(
         name="classify",
@@ -136,7 +165,7 @@ STAGES: tuple[Stage[Any], ...] = (
     Stage(
         name="aggregate",
         queue="cpu",
-        version="1",
+        version="2",
         output=Analysis,
         needs=("segment", "classify"),
         weight=0.05,
@@ -221,8 +250,12 @@ class Runner:
     """Called with the stage, the fraction 0..1 of the job, and a few words."""
     check: Callable[[], None] = lambda: None
 
-    def run(self, source: Input) -> Analysis:
-        """Return the analysis of one source; raise a :class:`ml.errors.EmotionClfError`."""
+    def run(self, source: Input, *, redacted_audio: Path | None = None) -> Analysis:
+        """Return the analysis of one source; raise a :class:`ml.errors.EmotionClfError`.
+
+        ``redacted_audio`` is where the silenced recording is written, if the options ask for
+        one (``privacy.redact_audio``).
+        """
         with tempfile.TemporaryDirectory(prefix="emotion-clf-") as directory:
             store = ArtifactStore(f"file://{directory}/artifacts")
             keys: dict[str, list[str]] = {}
@@ -249,7 +282,10 @@ class Runner:
                     done += share
                 parts = result.next_parts
             self.progress(stages[-1].name, 1.0, "")
-            return msgspec.json.decode(store.read(result.key), type=Analysis)
+            analysis = msgspec.json.decode(store.read(result.key), type=Analysis)
+            if redacted_audio and analysis.redacted_audio:
+                store.read_file(analysis.redacted_audio, redacted_audio)
+            return analysis
 
     def _reporter(self, stage: str, done: float, share: float) -> Callable[[float, str], None]:
         return lambda fraction, detail: self.progress(stage, done + share * fraction, detail)

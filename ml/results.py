@@ -60,17 +60,17 @@ class Prosody:
     """How a sentence sounds. What cannot be measured, such as the pitch of a whisper, is None."""
 
     loudness: float | None
-    """Active level in dB relative to full scale: the mean power while somebody speaks."""
+    """Mean power while somebody speaks, in dB; a sine at full scale has -3.01."""
     pitch_median: float | None
     """Median fundamental frequency of the voiced frames, in Hz."""
     pitch_range: float | None
     """From the 5th to the 95th percentile of the fundamental frequency, in semitones."""
     speaking_rate: float | None
-    """Words per second, from the first word's start to the last word's end."""
+    """Words per second, from the first speech to the last, pauses included."""
     pause_seconds: float
-    """Silence between the words of the sentence, in seconds."""
+    """Silences of a quarter of a second or longer inside the sentence, in seconds."""
     pauses: int
-    """How many such silences last a quarter of a second or longer."""
+    """How many such silences there are."""
 
 
 @dataclass(frozen=True, slots=True)

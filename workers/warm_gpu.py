@@ -20,11 +20,12 @@ log = structlog.get_logger(__name__)
 def warm(**_: object) -> None:
     """Load and run each model once. A recogniser that is missing is reported by the first step."""
     from ml.emotion import classify
-    from ml.speech import whisper
+    from ml.speech.engines import choice
 
     options = Settings.load().pipeline_options()
     started = time.monotonic()
-    whisper.warm(options.transcription.model, options.transcription.threads)
+    if options.transcription.method != "assemblyai":
+        choice.warm(options.transcription)
     classifier = classify.classifier_of(options.classification)
     # The first sentence also loads what tells languages apart, and what describes sentences.
     classifier.predict(

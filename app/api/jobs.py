@@ -7,7 +7,7 @@ from typing import Any
 
 import marshmallow as ma
 import msgspec
-from flask import Response, request, url_for
+from flask import Response, request, send_file, url_for
 from flask.views import MethodView
 from flask_smorest import Blueprint
 
@@ -26,7 +26,7 @@ from app.api.schemas import (
 from app.api.services import services
 from app.api.spec import LOCATION, fails_with
 from app.api.submissions import submit_json, submit_upload
-from app.errors import JobNotFound
+from app.errors import AudioNotFound, JobNotFound
 from app.jobs import Job
 from ml.export import MEDIA_TYPES, export
 from ml.results import Analysis
@@ -129,6 +129,23 @@ class JobById(MethodView):
         Cancelling twice is no error; a job that completed or failed cannot be cancelled.
         """
         return shown_job(services().jobs.cancel(_parsed(job_id), current_owner()))
+
+
+@blueprint.route("/jobs/<job_id>/audio", parameters=[_JOB_ID])
+class AudioOfJob(MethodView):
+    """A completed job's recording, without what was redacted."""
+
+    @blueprint.doc(operationId="getAudio")
+    @fails_with(blueprint, 404, 409, 503)
+    @blueprint.response(200, {"type": "string", "format": "binary"}, content_type="audio/wav")
+    def get(self, job_id: str) -> Response:
+        """Return the recording with the redacted words silent, if the job asked for it."""
+        result = services().jobs.result(_parsed(job_id), current_owner())
+        key = result.get("redacted_audio")
+        if key is None or not services().artifacts.exists(key):
+            raise AudioNotFound
+        audio = services().artifacts.open(key)
+        return send_file(audio, mimetype="audio/wav", download_name=f"{job_id}.wav")
 
 
 @blueprint.route("/jobs/<job_id>/result", parameters=[_JOB_ID])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import url_for
 
+from app.api.schemas import OPTIONS
 from app.jobs import JOB_TRANSITIONS, Job, JobStatus, terminal
 
 ENDED = terminal(JOB_TRANSITIONS)
@@ -26,7 +28,7 @@ def shown_job(job: Job) -> dict[str, Any]:
         "stage": job.stage,
         "progress": job.progress,
         "detail": job.detail,
-        "options": {name: value for part in job.options.values() for name, value in part.items()},
+        "options": _chosen(job.options),
         "error": job.error,
         "created_at": job.created_at,
         "started_at": job.started_at,
@@ -35,10 +37,21 @@ def shown_job(job: Job) -> dict[str, Any]:
     }
 
 
+def _chosen(sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a job's options under the names that clients know."""
+    return {
+        name: sections[rule.section][rule.key or name]
+        for name, rule in OPTIONS.items()
+        if (rule.key or name) in sections.get(rule.section, {})
+    }
+
+
 def _links(job: Job) -> dict[str, str]:
     links = {"self": job_path(job)}
     if job.status is JobStatus.COMPLETED:
         links["result"] = url_for("jobs.ResultOfJob", job_id=job.id)
+        if job.options.get("privacy", {}).get("redact_audio") and job.kind != "text":
+            links["audio"] = url_for("jobs.AudioOfJob", job_id=job.id)
     if job.status not in ENDED:
         links["cancel"] = links["self"]
     return links

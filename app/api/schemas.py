@@ -14,6 +14,7 @@ from marshmallow import fields, validate
 
 from app.jobs import JobStatus
 from ml.export import FORMATS
+from ml.options import MAX_SPEAKERS, PII_POLICIES
 
 URL_PATTERN = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://(\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f/?#@:\\\[\]\"<>^`{|}%]+)(:[0-9]{1,5})?"
@@ -54,12 +55,41 @@ class _Flag(fields.Boolean):
         return value
 
 
+class _Policies(fields.Field[bool | list[str]]):
+    """True, false, or names of what to redact."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bool | list[str]:
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, list) or not all(name in PII_POLICIES for name in value):
+            allowed = ", ".join(PII_POLICIES)
+            raise ma.ValidationError(f"Must be true, false or a list of: {allowed}.")
+        return [str(name) for name in value]
+
+
+def policies_schema(converter: Any, field: fields.Field[Any], **_: Any) -> dict[str, Any]:
+    """Return what OpenAPI says of :class:`_Policies`; nothing for other fields."""
+    if not isinstance(field, _Policies):
+        return {}
+    names = {"type": "array", "items": {"type": "string", "enum": list(PII_POLICIES)}}
+    return {"anyOf": [{"type": "boolean"}, names]}
+
+
+def _speakers(description: str) -> fields.Field[Any]:
+    return _WholeNumber(
+        validate=validate.Range(1, MAX_SPEAKERS),
+        metadata={"description": description, "examples": [2]},
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class OptionRule:
     """One option that a client may choose, and where the pipeline looks for it."""
 
     section: str
     field: fields.Field[Any]
+    key: str | None = None
+    """Its name there, where that is another."""
 
 
 OPTIONS: dict[str, OptionRule] = {
@@ -78,6 +108,59 @@ OPTIONS: dict[str, OptionRule] = {
         _Flag(
             metadata={"description": "Whether linguistic features are fused in."},
         ),
+    ),
+    "language": OptionRule(
+        "transcription",
+        fields.String(
+            validate=validate.Regexp(r"^(auto|[a-z]{2,3})$(?!\n)"),
+            metadata={
+                "description": "What is spoken, as an ISO 639-1 code; `auto` finds out.",
+                "examples": ["auto", "de"],
+            },
+        ),
+    ),
+    "translate": OptionRule(
+        "transcription",
+        _Flag(
+            metadata={
+                "description": "Whether other languages are translated into English before they "
+                "are classified; the original stands beside it. Without it they are refused."
+            },
+        ),
+    ),
+    "diarize": OptionRule(
+        "diarization",
+        _Flag(metadata={"description": "Whether speakers are told apart."}),
+        key="enabled",
+    ),
+    "speakers": OptionRule(
+        "diarization",
+        _speakers("How many people speak, if known; it implies `diarize`."),
+    ),
+    "min_speakers": OptionRule("diarization", _speakers("How many there are at least.")),
+    "max_speakers": OptionRule("diarization", _speakers("How many there are at most.")),
+    "redact_pii": OptionRule(
+        "privacy",
+        _Policies(
+            metadata={
+                "description": "What is left out of text and words: `true` for all, or a list.",
+                "examples": [True, ["person_name", "phone_number"]],
+            },
+        ),
+    ),
+    "redact_audio": OptionRule(
+        "privacy",
+        _Flag(
+            metadata={
+                "description": "Whether a copy of the recording is kept in which those words are "
+                "silent. It redacts the text too."
+            },
+        ),
+    ),
+    "prosody": OptionRule(
+        "prosody",
+        _Flag(metadata={"description": "Whether loudness, pitch, rate and pauses are measured."}),
+        key="enabled",
     ),
     "timeline_bins": OptionRule(
         "summary",
@@ -144,10 +227,11 @@ class JobErrorSchema(ma.Schema):
 
 
 class JobLinks(ma.Schema):
-    """Where to go from here. `result` and `cancel` are there while they make sense."""
+    """Where to go from here. The others are there while they make sense."""
 
     self = fields.String(required=True)
     result = fields.String()
+    audio = fields.String(metadata={"description": "The recording with redacted words silent."})
     cancel = fields.String()
 
 

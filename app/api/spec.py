@@ -13,7 +13,7 @@ from flask_smorest.spec import prepare_response
 from werkzeug.exceptions import HTTPException
 
 from app.api import problems, result_schema
-from app.api.schemas import Problem
+from app.api.schemas import Problem, policies_schema
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -59,6 +59,7 @@ def make_api(app: Flask) -> Api:
         },
     )
     api = _ProblemApi(app)
+    api.ma_plugin.converter.add_attribute_function(policies_schema)
     result_schema.register(api.spec)
     return api
 

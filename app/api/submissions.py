@@ -36,11 +36,12 @@ def submit_upload(request: Request) -> Job:
     upload = uploaded_file(request)
     options = _form_options(request.form.get("options"))
     artifacts = services().artifacts
+    chosen = _agreed(options)
     key = store_upload(upload, artifacts)
     new = NewJob(
         kind="upload",
         source=key,
-        options=sections(options),
+        options=chosen,
         owner=current_owner(),
         title=title_of(upload.filename),
     )
@@ -55,8 +56,16 @@ def sections(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return a client's options by section of the pipeline's options."""
     found: dict[str, dict[str, Any]] = {}
     for name, value in options.items():
-        found.setdefault(OPTIONS[name].section, {})[name] = value
+        rule = OPTIONS[name]
+        found.setdefault(rule.section, {})[rule.key or name] = value
     return found
+
+
+def _agreed(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return options by section; raise OptionInvalid where they contradict each other."""
+    chosen = sections(options)
+    services().settings.pipeline_options(chosen)
+    return chosen
 
 
 def _url_job(body: dict[str, Any]) -> NewJob:
@@ -64,7 +73,7 @@ def _url_job(body: dict[str, Any]) -> NewJob:
     return NewJob(
         kind="url",
         source=given["url"],
-        options=sections(given["options"]),
+        options=_agreed(given["options"]),
         owner=current_owner(),
     )
 
@@ -81,10 +90,15 @@ def _text_job(body: dict[str, Any]) -> NewJob:
     return NewJob(
         kind="text",
         source=text,
-        options=sections(given["options"]),
+        options=_agreed(given["options"]),
         owner=current_owner(),
-        title=_start_of(text),
+        # A title would outlive what is taken out of the text.
+        title=None if _private(given["options"]) else _start_of(text),
     )
+
+
+def _private(options: dict[str, Any]) -> bool:
+    return bool(services().settings.pipeline_options(sections(options)).privacy.policies)
 
 
 def _start_of(text: str) -> str:

@@ -151,8 +151,11 @@ const showRecent = async (address = "/jobs?limit=8") => {
 
 const chosenOptions = () => {
   const options = { features: byId("features").checked };
-  for (const name of ["confidence_threshold", "timeline_bins"]) {
+  for (const name of ["confidence_threshold", "timeline_bins", "speakers"]) {
     if (byId(name).value !== "") options[name] = Number(byId(name).value);
+  }
+  for (const name of ["diarize", "translate", "prosody", "redact_pii"]) {
+    if (byId(name).checked) options[name] = true;
   }
   return options;
 };

@@ -109,6 +109,19 @@ const distribution = (segment) => {
   return [list, element("p", { className: "hint" }, more)];
 };
 
+const sound = ({ prosody }) => {
+  if (!prosody) return null;
+  const { loudness, pitch_median: pitch, pitch_range: range, speaking_rate: rate } = prosody;
+  const parts = [
+    loudness === null ? null : `${loudness.toFixed(0)} dBFS`,
+    pitch === null ? null : `pitch ${pitch.toFixed(0)} Hz`,
+    range === null ? null : `range ${range.toFixed(1)} semitones`,
+    rate === null ? null : `${rate.toFixed(1)} words a second`,
+    `${prosody.pause_seconds.toFixed(1)} s of pauses`,
+  ];
+  return element("p", { className: "hint" }, `${parts.filter(Boolean).join(" · ")}.`);
+};
+
 const emotionOf = ({ emotion, sub_emotion: sub }) => (emotion === sub ? emotion : `${emotion} · ${sub}`);
 
 const sentence = (segment) => {
@@ -123,10 +136,13 @@ const sentence = (segment) => {
   );
   const speaker = segment.speaker && element("span", { className: "speaker" }, segment.speaker);
   const text = element("span", { className: "text" }, segment.text);
-  const line = element("summary", {}, element("span", { className: "meta" }, time, speaker, chip), text);
+  const original = segment.original_text && element("span", { className: "original" }, segment.original_text);
+  const meta = element("span", { className: "meta" }, time, speaker, chip);
+  const line = element("summary", {}, meta, text, original);
   const row = element("details", { dataset: { emotion, intensity, unsure, start: start ?? segment.index } }, line);
   // Thousands of sentences would make thousands of charts that nobody looks at.
-  row.addEventListener("toggle", () => row.append(...distribution(segment)), { once: true });
+  const details = () => [...distribution(segment), sound(segment)].filter(Boolean);
+  row.addEventListener("toggle", () => row.append(...details()), { once: true });
   return row;
 };
 

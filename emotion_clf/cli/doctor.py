@@ -130,7 +130,7 @@ def _decoder() -> str:
 
 
 def _whisper(model: str) -> str:
-    from ml.speech.weights import installed
+    from ml.speech.engines.weights import installed
 
     directory = installed(model)
     if directory is None:

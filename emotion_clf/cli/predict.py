@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final
 
 import click
 
@@ -25,6 +25,24 @@ _BYTES_PER_CHARACTER: Final = 4
 """The most that UTF-8 takes."""
 
 
+_OVERRIDES: Final[Mapping[str, tuple[str, str]]] = {
+    "method": ("transcription", "method"),
+    "whisper_model": ("transcription", "model"),
+    "language": ("transcription", "language"),
+    "translate": ("transcription", "translate"),
+    "diarize": ("diarization", "enabled"),
+    "speakers": ("diarization", "speakers"),
+    "min_speakers": ("diarization", "min_speakers"),
+    "max_speakers": ("diarization", "max_speakers"),
+    "redact_pii": ("privacy", "redact_pii"),
+    "prosody": ("prosody", "enabled"),
+    "confidence_threshold": ("classification", "confidence_threshold"),
+    "features": ("classification", "features"),
+    "timeline_bins": ("summary", "timeline_bins"),
+}
+"""Options of the command line that are settings: section and key."""
+
+
 @click.command()
 @click.argument("stdin", required=False, metavar="[-]")
 @click.option("--url", help="A YouTube link, or any link to a recording.")
@@ -41,7 +59,33 @@ _BYTES_PER_CHARACTER: Final = 4
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Instead of stdout."
 )
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A config.yaml.")
+@click.option(
+    "--method", help="faster-whisper, openai-whisper or assemblyai.  [default: faster-whisper]"
+)
 @click.option("--whisper-model", help="A size, a directory or a Hub name.  [default: tiny.en]")
+@click.option("--language", help="What is spoken, such as en or de.  [default: auto]")
+@click.option(
+    "--translate/--no-translate", default=None, help="Translate other languages.  [default: off]"
+)
+@click.option("--diarize/--no-diarize", default=None, help="Tell speakers apart.  [default: off]")
+@click.option("--speakers", type=int, help="How many people speak, where that is known.")
+@click.option("--min-speakers", type=int, help="How many there are at least.  [default: 1]")
+@click.option("--max-speakers", type=int, help="How many there are at most.  [default: 10]")
+@click.option(
+    "--redact-pii",
+    is_flag=False,
+    flag_value="true",
+    metavar="[POLICIES]",
+    help="Leave out names, numbers, addresses …: all, or some, separated by commas.",
+)
+@click.option(
+    "--redacted-audio",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the recording there, as WAV, with what is redacted silenced.",
+)
+@click.option(
+    "--prosody/--no-prosody", default=None, help="Measure how it is said.  [default: off]"
+)
 @click.option(
     "--confidence-threshold", type=float, help="Mark less sure predictions.  [default: 0.65]"
 )
@@ -58,57 +102,61 @@ def command(
     form: str,
     output: Path | None,
     config: Path | None,
-    whisper_model: str | None,
-    confidence_threshold: float | None,
-    timeline_bins: int | None,
-    features: bool | None,
+    redacted_audio: Path | None,
     quiet: bool,
+    **chosen: Any,
 ) -> None:
     """Analyse one link, file or text; `-` reads text from stdin."""
     given = [value for value in (stdin, url, file, text) if value is not None]
     if len(given) != 1 or stdin not in (None, "-"):
         raise click.UsageError("Give one of --url, --file, --text, or `-` for text on stdin.")
-    _check_output(form, output, file, timed=file is not None or url is not None)
-    options = _options(
-        config,
-        {
-            "transcription": {"model": whisper_model},
-            "classification": {
-                "confidence_threshold": confidence_threshold,
-                "features": features,
-            },
-            "summary": {"timeline_bins": timeline_bins},
-        },
-    )
+    timed = file is not None or url is not None
+    for written in (output, redacted_audio):
+        _check_output(written, file)
+    _check_times(form, redacted_audio, timed=timed)
+    options = _options(config, chosen, redact_audio=redacted_audio is not None)
     source = _source(url, file, text, options.source.max_characters)
     # A damaged checkpoint must not cost a download and a transcription.
     verify(options.classification)
     with sink(output) as opened:
         with progress(quiet) as report:
-            analysis = Runner(options, progress=report).run(source)
+            analysis = Runner(options, progress=report).run(source, redacted_audio=redacted_audio)
         _write(analysis, form, opened)
 
 
-def _check_output(form: str, output: Path | None, file: Path | None, *, timed: bool) -> None:
-    """Refuse before the work what could not be written after it."""
+def _check_output(output: Path | None, file: Path | None) -> None:
+    """Refuse to write over what is read."""
+    if output and file and output.exists() and file.exists() and output.samefile(file):
+        raise click.UsageError(f"{output} is the recording itself; name another file.")
+
+
+def _check_times(form: str, redacted_audio: Path | None, *, timed: bool) -> None:
+    """Refuse before the work what a text cannot give after it."""
     if form in _SUBTITLES and not timed:
         raise OptionInvalid(
             "Subtitles need times, and a text has none.",
             hint="Choose table, json or csv for the result of a text.",
         )
-    if output and file and output.exists() and file.exists() and output.samefile(file):
-        raise click.UsageError("--output is the recording itself; name another file.")
+    if redacted_audio and not timed:
+        raise OptionInvalid(
+            "A text has no audio to redact.", hint="Leave --redacted-audio out for a text."
+        )
 
 
-def _options(config: Path | None, overrides: Mapping[str, Mapping[str, object]]) -> PipelineOptions:
+def _options(
+    config: Path | None, chosen: Mapping[str, object], *, redact_audio: bool
+) -> PipelineOptions:
     """Return the settings of this machine with the options of the command line."""
     from app.settings import Settings
 
-    chosen = {
-        section: {key: value for key, value in values.items() if value is not None}
-        for section, values in overrides.items()
-    }
-    return Settings.load(config).pipeline_options(chosen)
+    overrides: dict[str, dict[str, object]] = {}
+    for name, value in chosen.items():
+        if value is not None:
+            section, key = _OVERRIDES[name]
+            overrides.setdefault(section, {})[key] = value
+    if redact_audio:
+        overrides.setdefault("privacy", {})["redact_audio"] = True
+    return Settings.load(config).pipeline_options(overrides)
 
 
 def _source(url: str | None, file: Path | None, text: str | None, max_characters: int) -> Input:

@@ -43,6 +43,8 @@ def aggregate(context: Context, said: Sentences, predicted: Predictions) -> Anal
             timeline=tuple(_timeline(segments, said.duration, bins)),
             speakers=tuple(_speakers(segments)),
         ),
+        language_probability=said.language_probability,
+        redacted_audio=said.redacted_audio,
         notes=said.notes,
     )
 

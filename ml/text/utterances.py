@@ -1,4 +1,4 @@
-"""Sentences from timed words: by punctuation, by pauses, and never too long."""
+"""Sentences from timed words: by punctuation, pauses and speakers, and never too long."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def utterances(words: Sequence[Word]) -> Iterator[list[Word]]:
 
 
 def _ends(word: Word, following: Word) -> bool:
-    if following.start - word.end > PAUSE_SECONDS:
+    if following.start - word.end > PAUSE_SECONDS or following.speaker != word.speaker:
         return True
     return bool(_SENTENCE_END.search(word.text)) and not _ABBREVIATION.match(word.text)
 

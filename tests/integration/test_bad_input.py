@@ -228,7 +228,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def models() -> None:
     """Load what is loaded once, so that the rows measure the inputs alone."""
     Runner().run(Input("text", "Such a lovely day, and what a good idea."))
-    from ml.speech.whisper import warm
+    from ml.speech.engines.whisper import warm
 
     warm("tiny.en", 0)
 

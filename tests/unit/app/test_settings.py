@@ -8,6 +8,7 @@ import pytest
 
 from app.settings import Settings
 from ml.errors import OptionInvalid, SettingInvalid
+from ml.options import PII_POLICIES
 
 
 @pytest.fixture(autouse=True)
@@ -159,10 +160,32 @@ def test_no_password_in_a_message() -> None:
 
 
 def test_the_key_is_a_secret() -> None:
-    settings = Settings.load(assemblyai_api_key="hunter2")
+    settings = Settings.load(transcription={"api_key": "hunter2"})
     assert "hunter2" not in repr(settings)
-    assert settings.assemblyai_api_key is not None
-    assert settings.assemblyai_api_key.get_secret_value() == "hunter2"
+    assert settings.pipeline_options().transcription.api_key == "hunter2"
+    assert "hunter2" not in repr(settings.pipeline_options())
+
+
+@pytest.mark.parametrize(
+    ("value", "policies"),
+    [
+        ("true", PII_POLICIES),
+        ("false", ()),
+        ("person_name", ("person_name",)),
+        ("phone_number, url", ("phone_number", "url")),
+    ],
+)
+def test_what_is_redacted_can_be_said_in_the_environment(
+    monkeypatch: pytest.MonkeyPatch, value: str, policies: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("EMOTION_CLF_PRIVACY__REDACT_PII", value)
+    assert Settings.load().privacy.policies == policies
+
+
+def test_an_unknown_policy_names_the_known_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMOTION_CLF_PRIVACY__REDACT_PII", "person_name,shoe_size")
+    with pytest.raises(SettingInvalid, match=r"shoe_size.*person_name"):
+        Settings.load()
 
 
 def test_settings_are_frozen() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ml.errors import OptionInvalid
 from ml.export import CSV_COLUMNS, FORMATS, MEDIA_TYPES, export
-from ml.results import Analysis, Segment, Summary
+from ml.results import Analysis, Prosody, Segment, Summary
 from ml.taxonomy import BASE_EMOTIONS, INTENSITIES, SUB_EMOTIONS
 
 EMOTIONS = {name: round(1 / 7, 4) for name in BASE_EMOTIONS}
@@ -72,7 +72,8 @@ def test_csv_has_stable_columns():
     text = export(analysis(segment(speaker="SPEAKER_00")), "csv")
     assert text.splitlines()[0] == (
         "index,start,end,speaker,emotion,sub_emotion,intensity,confidence,low_confidence,"
-        "labels,text,happiness,sadness,anger,fear,surprise,disgust,neutral"
+        "labels,text,happiness,sadness,anger,fear,surprise,disgust,neutral,"
+        "original_text,loudness,pitch_median,pitch_range,speaking_rate,pause_seconds,pauses"
     )
     (row,) = rows(text)
     assert tuple(row) == CSV_COLUMNS
@@ -160,3 +161,13 @@ def test_a_text_has_no_subtitles(name):
     with pytest.raises(OptionInvalid, match="need times") as caught:
         export(analysis(segment(start=None, end=None), duration=None), name)
     assert "json or csv" in caught.value.advice
+
+
+def test_csv_holds_what_was_said_and_how():
+    sound = Prosody(-20.5, 118.0, None, 2.8, 0.4, 1)
+    said = segment(text="Good morning.", original_text="=Buenos días.", prosody=sound)
+    (row,) = rows(export(analysis(said), "csv"))
+    assert row["original_text"] == "'=Buenos días."
+    assert (row["loudness"], row["pitch_range"], row["pauses"]) == ("-20.5", "", "1")
+    (row,) = rows(export(analysis(segment()), "csv"))
+    assert row["original_text"] == row["loudness"] == row["pauses"] == ""

@@ -10,6 +10,7 @@ from ml.artifacts import ArtifactStore
 from ml.errors import Cancelled
 from ml.options import ClassificationOptions, PipelineOptions
 from ml.pipeline import STAGES, Runner, plan, run_stage
+from ml.speech.engines.weights import Weights
 from ml.stage import Context, Input, Outputs, Stage
 
 
@@ -97,11 +98,11 @@ def test_other_speech_weights_make_new_outputs(
     for directory, size in (("a", 10), ("a", 20), ("b", 20)):
         (tmp_path / directory).mkdir(exist_ok=True)
         (tmp_path / directory / "model.bin").write_bytes(bytes(size))
-        found = tmp_path / directory
-        monkeypatch.setattr("ml.speech.weights.resolve", lambda model, found=found: found)
+        found = Weights("some", (tmp_path / directory,))
+        monkeypatch.setattr("ml.speech.engines.weights.resolve", lambda model, found=found: found)
         seen.append(transcribe.depends_on(context.options))
         assert transcribe.depends_on(context.options) == seen[-1]
-    monkeypatch.setattr("ml.speech.weights.version", lambda package: "another")
+    monkeypatch.setattr("ml.speech.engines.weights.version", lambda package: "another")
     seen.append(transcribe.depends_on(context.options))
     assert all(one != other for one, other in itertools.combinations(seen, 2))
 
