@@ -82,7 +82,7 @@ class TranscriptionOptions:
     timeout: float = 3600.0
     """Longest transcription of one part, in seconds."""
     beam_size: int = 5
-    batch_size: int = 16
+    batch_size: int = 8
     """Stretches of at most 30 s that are decoded at once."""
     threads: int = 0
     """Processor threads; 0 takes as many as there are cores."""

@@ -10,11 +10,12 @@ recording always gives the same words.
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,11 @@ from ml.speech.engines.weights import Weights, resolve
 from ml.stage import Passage
 
 Samples = npt.NDArray[np.float32]
+T = TypeVar("T")
+
+MAX_WORKERS = 4
+"""Batches that are decoded at the same time on a processor. Two batches on a core each take three
+quarters of the time that one takes on two cores; but a single one must not be left one core."""
 
 MAX_TOKENS = 224
 """For one window. Nobody says more in 30 s; a decoder that goes on is caught in a loop."""
@@ -44,14 +50,17 @@ class Whisper:
         import ctranslate2
         import faster_whisper
 
-        on_gpu = ctranslate2.get_cuda_device_count() > 0
+        device = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
+        processors = threads or cores()
+        # On a GPU the second one makes features while the first one decodes.
+        self._workers = 2 if device == "cuda" else min(processors, MAX_WORKERS)
         try:
             self._whisper = faster_whisper.WhisperModel(
-                weights.name if weights.directory is None else str(weights.directory),
-                device="cuda" if on_gpu else "cpu",
-                compute_type=_compute_type("cuda" if on_gpu else "cpu"),
-                # Left to itself it starts four threads, on however few cores.
-                cpu_threads=threads or cores(),
+                weights.name if weights.directories[1:] else str(weights.directory),
+                device=device,
+                compute_type=_compute_type(device),
+                cpu_threads=max(1, processors // self._workers),
+                num_workers=1 if device == "cuda" else self._workers,
                 files=weights.files(),
             )
         except (RuntimeError, OSError, ValueError) as error:
@@ -82,18 +91,17 @@ class Whisper:
     ) -> list[list[Word]]:
         """Return the words of each window; none where the decoder is not to be believed."""
         tokenizer = self._tokenizer(language, "transcribe")
-        found: list[list[Word]] = []
-        for batch, encoded in self._encoded(windows, batch_size):
+
+        def hear(batch: Sequence[Samples], encoded: Any) -> Iterator[list[Word]]:
             decoded = self._decode(encoded, tokenizer, len(batch), beam_size)
-            aligned = self._whisper.find_alignment(
-                tokenizer, decoded, encoded, [_frames(samples) for samples in batch]
-            )
+            frames = [_frames(samples) for samples in batch]
+            aligned = self._whisper.find_alignment(tokenizer, decoded, encoded, frames)
             for samples, alignment in zip(batch, aligned, strict=True):
                 pieces = _pieces(alignment)
                 said = [] if looped(pieces) else pieces
-                found.append(joined(said, len(samples) / SAMPLE_RATE, language))
-            advance(len(found))
-        return found
+                yield joined(said, len(samples) / SAMPLE_RATE, language)
+
+        return self._in_batches(windows, batch_size, hear, advance)
 
     def translate(
         self,
@@ -106,14 +114,14 @@ class Whisper:
     ) -> list[list[Passage]]:
         """Return in English what is said in each window; empty where nothing is believed."""
         tokenizer = self._tokenizer(language, "translate")
-        found: list[list[Passage]] = []
-        for batch, encoded in self._encoded(windows, batch_size):
+
+        def hear(batch: Sequence[Samples], encoded: Any) -> Iterator[list[Passage]]:
             decoded = self._decode(encoded, tokenizer, len(batch), beam_size, timed=True)
             for samples, tokens in zip(batch, decoded, strict=True):
                 said = [] if repeats(tokenizer.decode(tokens)) else tokens
-                found.append(list(_passages(said, tokenizer, len(samples) / SAMPLE_RATE)))
-            advance(len(found))
-        return found
+                yield list(_passages(said, tokenizer, len(samples) / SAMPLE_RATE))
+
+        return self._in_batches(windows, batch_size, hear, advance)
 
     def _tokenizer(self, language: str, task: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer
@@ -121,18 +129,30 @@ class Whisper:
         multilingual = self.multilingual
         return Tokenizer(self._whisper.hf_tokenizer, multilingual, task=task, language=language)
 
-    def _encoded(
-        self, windows: Sequence[Samples], batch_size: int
-    ) -> Iterator[tuple[Sequence[Samples], Any]]:
-        """Yield batches with the encoder's output; features are made one batch ahead."""
-        batches = [windows[i : i + batch_size] for i in range(0, len(windows), batch_size)]
-        with ThreadPoolExecutor(1, thread_name_prefix="features") as pool:
-            ahead: Future[Any] | None = None
-            for number, batch in enumerate(batches):
-                features = (ahead or pool.submit(self._features, batch)).result()
-                following = batches[number + 1 : number + 2]
-                ahead = pool.submit(self._features, *following) if following else None
-                yield batch, self._whisper.encode(features)
+    def _in_batches(
+        self,
+        windows: Sequence[Samples],
+        batch_size: int,
+        hear: Callable[[Sequence[Samples], Any], Iterable[T]],
+        advance: Callable[[int], None],
+    ) -> list[T]:
+        """Return what ``hear`` makes of each window, in order; workers take batches in turn."""
+        size = max(1, min(batch_size, math.ceil(len(windows) / self._workers)))
+        batches = [windows[first : first + size] for first in range(0, len(windows), size)]
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="whisper")
+
+        def work(batch: Sequence[Samples]) -> list[T]:
+            return list(hear(batch, self._whisper.encode(self._features(batch))))
+
+        found: list[T] = []
+        try:
+            for heard in pool.map(work, batches):
+                found += heard
+                advance(len(found))
+        finally:
+            # Whoever stops does not wait for the batches that are being decoded.
+            pool.shutdown(wait=False, cancel_futures=True)
+        return found
 
     def _features(self, windows: Sequence[Samples]) -> npt.NDArray[np.float32]:
         """Return log-mel features, shape (windows, mels, 3000), padded with silence."""
