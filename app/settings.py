@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,6 +29,7 @@ from app.environment import CONFIG_VARIABLE, settings_in
 from app.setting_errors import explain, refuse_booleans
 from ml.errors import OptionInvalid, SettingInvalid
 from ml.options import (
+    PII_POLICIES,
     ClassificationOptions,
     DiarizationOptions,
     PipelineOptions,
@@ -180,6 +181,7 @@ class Settings(PipelineSections):
         """Return the options of the pipeline, with those that one job overrides.
 
         ``overrides`` is by section: ``{"classification": {"confidence_threshold": 0.5}}``.
+        What these settings redact is redacted whatever a job says.
         Raises :class:`ml.errors.OptionInvalid` for a key or a value that is not allowed.
         """
         values = {name: asdict(getattr(self, name)) for name in PipelineSections.model_fields}
@@ -189,7 +191,14 @@ class Settings(PipelineSections):
             refuse_booleans(values, checked)
         except ValidationError as error:
             raise OptionInvalid(explain(error, PipelineSections)) from error
-        return PipelineOptions(**dict(checked))
+        options = PipelineOptions(**dict(checked))
+        return replace(options, privacy=_as_private(options.privacy, self.privacy))
+
+
+def _as_private(asked: PrivacyOptions, least: PrivacyOptions) -> PrivacyOptions:
+    """Return what a job asks for, and what the operator asks for in any case."""
+    policies = tuple(name for name in PII_POLICIES if name in asked.policies + least.policies)
+    return PrivacyOptions(policies or False, asked.redact_audio or least.redact_audio)
 
 
 def _read_config(config: Path | None) -> dict[str, Any]:

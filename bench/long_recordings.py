@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -160,7 +159,9 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.analyse:
         Runner().run(Input("file", str(chosen.analyse)))
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        # Not getrusage's figure, which a process inherits from the one that started it.
+        status = Path("/proc/self/status").read_text()
+        print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
         return
     if "cuts" in chosen.what:
         cuts(chosen.audio)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ml.emotion.classify import classifier_of, verify
 from ml.options import PipelineOptions
 from ml.pipeline import Runner
+from ml.requirements import require
 from ml.results import Analysis, Prediction
 from ml.stage import Input
 from ml.text.language import OtherLanguages
@@ -101,6 +102,7 @@ class EmotionPredictor:
         """
         address = isinstance(source, str) and source.lower().startswith(("http://", "https://"))
         where = Input("url", str(source)) if address else Input("file", str(Path(source)))
+        require(self.options, where.kind)
         return Runner(self.options, progress=progress).run(where)
 
     def analyze_text(self, text: str) -> Analysis:

@@ -6,7 +6,6 @@ line, never in here. Values out of range raise :class:`ml.errors.OptionInvalid`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
@@ -30,12 +29,22 @@ PiiPolicy = Literal[
 PII_POLICIES: tuple[PiiPolicy, ...] = get_args(PiiPolicy)
 """What can be redacted. The names are AssemblyAI's where it has the same policy."""
 MAX_SPEAKERS = 50
-_LANGUAGE_CODE = re.compile(r"[a-z]{2,3}")
+_CODES = (
+    "af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he "
+    "hi hr ht hu hy id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne "
+    "nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk "
+    "ur uz vi yi yo yue zh"
+)
+LANGUAGES: tuple[str, ...] = ("auto", *_CODES.split())
+"""What may be spoken: ISO 639 codes, as Whisper writes them; ``auto`` finds out."""
 
 
 def _require(ok: bool, key: str, value: object, allowed: str) -> None:
     if not ok:
         raise OptionInvalid(f"{key} is {value!r}; allowed: {allowed}.")
+
+
+_READ = ("auto", "en")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +91,8 @@ class TranscriptionOptions:
     timeout: float = 3600.0
     """Longest transcription of one part, in seconds."""
     beam_size: int = 5
-    batch_size: int = 8
-    """Stretches of at most 30 s that are decoded at once."""
+    batch_size: int = 0
+    """Stretches of at most 30 s that are decoded at once; 0 takes what suits the device."""
     threads: int = 0
     """Processor threads; 0 takes as many as there are cores."""
     api_key: str | None = field(default=None, repr=False)
@@ -91,20 +100,37 @@ class TranscriptionOptions:
     api_url: str | None = None
     """Address of the cloud service, where it is not the vendor's usual one."""
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether long recordings are cut; a service is given the whole one, to hear speakers."""
+        return self.method != "assemblyai"
+
     def __post_init__(self) -> None:
         methods = get_args(TranscriptionMethod)
         _require(self.method in methods, "transcription.method", self.method, ", ".join(methods))
         _require(bool(self.model), "transcription.model", self.model, "a size, path or name")
         _require(
-            self.language == "auto" or bool(_LANGUAGE_CODE.fullmatch(self.language)),
+            self.language in LANGUAGES,
             "transcription.language",
             self.language,
-            "auto, or a code such as en or de",
+            "auto, or an ISO 639-1 code such as en or de",
+        )
+        _require(
+            self.translate or self.language in _READ,
+            "transcription.language",
+            self.language,
+            "auto or en, unless transcription.translate is true",
+        )
+        _require(
+            self.in_parts or not self.translate,
+            "transcription.translate",
+            self.translate,
+            "false with assemblyai, which does not translate",
         )
         _require(self.timeout > 0, "transcription.timeout", self.timeout, "above 0")
         _require(1 <= self.beam_size <= 20, "transcription.beam_size", self.beam_size, "1 to 20")
         _require(
-            1 <= self.batch_size <= 128, "transcription.batch_size", self.batch_size, "1 to 128"
+            0 <= self.batch_size <= 128, "transcription.batch_size", self.batch_size, "0 to 128"
         )
         _require(self.threads >= 0, "transcription.threads", self.threads, "0 or more")
 

@@ -72,22 +72,20 @@ def _aggregate(context: Context, outputs: Outputs, part: int) -> Analysis:
 
 
 def _cutting(options: PipelineOptions) -> float | None:
-    """Return how long parts are; a speech service is given the whole recording."""
-    in_parts = options.transcription.method != "assemblyai"
-    return options.source.part_seconds if in_parts else None
+    """Return how long parts are, where the recording is cut at all."""
+    return options.source.part_seconds if options.transcription.in_parts else None
 
 
 def _transcription(options: PipelineOptions) -> list[Any]:
     from ml.speech.engines.choice import identity_of
 
     chosen, speakers = options.transcription, options.diarization
-    counted_here = chosen.method != "assemblyai"
     return [
         identity_of(chosen),
         chosen.language,
         chosen.translate,
         chosen.beam_size,
-        speakers.wanted and (speakers.method if counted_here else _diarization(options)),
+        speakers.wanted and (speakers.method if chosen.in_parts else _diarization(options)),
         options.privacy.policies,
     ]
 
@@ -100,6 +98,7 @@ def _diarization(options: PipelineOptions) -> list[Any]:
 def _segmentation(options: PipelineOptions) -> list[Any]:
     return [
         _features(options),
+        options.transcription.language == "auto",
         _diarization(options),
         options.privacy.policies,
         options.privacy.redact_audio,

@@ -64,6 +64,8 @@ class Passage:
     start: float
     end: float
     text: str
+    english: bool = True
+    """False where nobody could translate it: then it stands as it was said."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
+from ml.source.decode import decode
+from ml.source.wav import read_span
+from ml.stage import Span
 
 FORMATS = {
     "wav": ("wav", "pcm_s16le", "s16", 44_100),
@@ -31,6 +36,15 @@ FORMATS = {
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
     times = np.arange(int(seconds * rate)) / rate
     return (0.3 * np.sin(2 * np.pi * frequency * times)).astype(np.float32)
+
+
+def samples_of(path: Path) -> np.ndarray:
+    """Return the samples of a recording at 16 kHz, mono, in -1..1."""
+    with tempfile.TemporaryDirectory() as directory, path.open("rb") as file:
+        target = Path(directory, "samples.wav")
+        decoded = decode(file, target, max_seconds=60)
+        with target.open("rb") as wav:
+            return read_span(wav, Span(0.0, decoded.duration))
 
 
 def encode(path: Path, samples: np.ndarray, rate: int, *, with_video: bool = False) -> Path:

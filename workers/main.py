@@ -20,6 +20,7 @@ from app.settings import Settings
 from app.step_store import StepStore
 from app.worker_store import WorkerStore
 from ml.errors import EmotionClfError
+from ml.requirements import require
 from workers.presence import Presence
 from workers.scratch import sweep
 
@@ -93,16 +94,17 @@ def run(queue: Queue, settings: Settings) -> int:
 
 
 def verify(queue: Queue, settings: Settings) -> None:
-    """Raise ModelUnavailable now if files that the queue's work needs are missing or damaged.
+    """Raise now if what the queue's work needs by these settings is missing or damaged.
 
     Loading happens in the child, where Celery would only log the error.
     """
-    options = settings.pipeline_options().classification
+    options = settings.pipeline_options()
     if queue == "gpu":
         from ml.emotion.classify import verify as verify_classifier
 
-        verify_classifier(options)
-    elif options.features:
+        require(options, "upload")
+        verify_classifier(options.classification)
+    elif options.classification.features:
         from ml.text import features
 
         features.require()

@@ -8,6 +8,7 @@ from typing import Any
 from flask import url_for
 
 from app.api.schemas import OPTIONS
+from app.api.services import services
 from app.jobs import JOB_TRANSITIONS, Job, JobStatus, terminal
 
 ENDED = terminal(JOB_TRANSITIONS)
@@ -50,7 +51,8 @@ def _links(job: Job) -> dict[str, str]:
     links = {"self": job_path(job)}
     if job.status is JobStatus.COMPLETED:
         links["result"] = url_for("jobs.ResultOfJob", job_id=job.id)
-        if job.options.get("privacy", {}).get("redact_audio") and job.kind != "text":
+        options = services().settings.pipeline_options(job.options)
+        if options.privacy.redact_audio and job.kind != "text":
             links["audio"] = url_for("jobs.AudioOfJob", job_id=job.id)
     if job.status not in ENDED:
         links["cancel"] = links["self"]

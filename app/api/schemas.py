@@ -14,7 +14,7 @@ from marshmallow import fields, validate
 
 from app.jobs import JobStatus
 from ml.export import FORMATS
-from ml.options import MAX_SPEAKERS, PII_POLICIES
+from ml.options import LANGUAGES, MAX_SPEAKERS, PII_POLICIES
 
 URL_PATTERN = (
     r"^[Hh][Tt][Tt][Pp][Ss]?://(\[[0-9A-Fa-f:.]+\]|[^\s\x00-\x20\x7f/?#@:\\\[\]\"<>^`{|}%]+)(:[0-9]{1,5})?"
@@ -112,10 +112,11 @@ OPTIONS: dict[str, OptionRule] = {
     "language": OptionRule(
         "transcription",
         fields.String(
-            validate=validate.Regexp(r"^(auto|[a-z]{2,3})$(?!\n)"),
+            validate=validate.OneOf(LANGUAGES),
             metadata={
-                "description": "What is spoken, as an ISO 639-1 code; `auto` finds out.",
-                "examples": ["auto", "de"],
+                "description": "What is spoken, as an ISO 639-1 code; `auto` finds out. "
+                "Others than `en` need `translate`.",
+                "examples": ["auto", "en"],
             },
         ),
     ),

@@ -16,6 +16,7 @@ from app.api.services import services
 from app.api.uploads import FORM_TYPE, store_upload, title_of, uploaded_file
 from app.jobs import Job, NewJob
 from ml.errors import TextEmpty, TextTooLong
+from ml.options import PipelineOptions
 
 _TITLE_LENGTH = 80
 
@@ -36,7 +37,7 @@ def submit_upload(request: Request) -> Job:
     upload = uploaded_file(request)
     options = _form_options(request.form.get("options"))
     artifacts = services().artifacts
-    chosen = _agreed(options)
+    chosen, _ = _agreed(options)
     key = store_upload(upload, artifacts)
     new = NewJob(
         kind="upload",
@@ -61,19 +62,22 @@ def sections(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _agreed(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return options by section; raise OptionInvalid where they contradict each other."""
+def _agreed(options: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], PipelineOptions]:
+    """Return options by section, and what they come to with the operator's settings.
+
+    Raises OptionInvalid where they contradict each other.
+    """
     chosen = sections(options)
-    services().settings.pipeline_options(chosen)
-    return chosen
+    return chosen, services().settings.pipeline_options(chosen)
 
 
 def _url_job(body: dict[str, Any]) -> NewJob:
     given = _loaded(UrlSubmission(), body)
+    chosen, _ = _agreed(given["options"])
     return NewJob(
         kind="url",
         source=given["url"],
-        options=_agreed(given["options"]),
+        options=chosen,
         owner=current_owner(),
     )
 
@@ -87,18 +91,15 @@ def _text_job(body: dict[str, Any]) -> NewJob:
     limit = services().settings.source.max_characters
     if len(text) > limit:
         raise TextTooLong(f"The text has {len(text)} characters; at most {limit} are accepted.")
+    chosen, options = _agreed(given["options"])
     return NewJob(
         kind="text",
         source=text,
-        options=_agreed(given["options"]),
+        options=chosen,
         owner=current_owner(),
         # A title would outlive what is taken out of the text.
-        title=None if _private(given["options"]) else _start_of(text),
+        title=None if options.privacy.policies else _start_of(text),
     )
-
-
-def _private(options: dict[str, Any]) -> bool:
-    return bool(services().settings.pipeline_options(sections(options)).privacy.policies)
 
 
 def _start_of(text: str) -> str:

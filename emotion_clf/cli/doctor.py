@@ -132,13 +132,13 @@ def _decoder() -> str:
 def _whisper(model: str) -> str:
     from ml.speech.engines.weights import installed
 
-    directory = installed(model)
-    if directory is None:
+    weights = installed(model)
+    if weights is None:
         raise ModelUnavailable(
             f"{model} is not on this machine; the first recording would fetch it.",
             hint="Name an installed model or a directory to do without the network.",
         )
-    return f"{model} in {directory}"
+    return f"{model} in {weights.directory}"
 
 
 def _classifier(options: ClassificationOptions) -> str:

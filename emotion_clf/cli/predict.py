@@ -17,6 +17,7 @@ from ml.emotion.classify import verify
 from ml.errors import OptionInvalid
 from ml.options import PipelineOptions
 from ml.pipeline import Runner
+from ml.requirements import require
 from ml.results import Analysis
 from ml.stage import Input
 
@@ -113,10 +114,12 @@ def command(
     timed = file is not None or url is not None
     for written in (output, redacted_audio):
         _check_output(written, file)
+    _check_audio(redacted_audio, output)
     _check_times(form, redacted_audio, timed=timed)
     options = _options(config, chosen, redact_audio=redacted_audio is not None)
     source = _source(url, file, text, options.source.max_characters)
-    # A damaged checkpoint must not cost a download and a transcription.
+    # What is missing or damaged must not cost a download and a transcription.
+    require(options, source.kind)
     verify(options.classification)
     with sink(output) as opened:
         with progress(quiet) as report:
@@ -128,6 +131,17 @@ def _check_output(output: Path | None, file: Path | None) -> None:
     """Refuse to write over what is read."""
     if output and file and output.exists() and file.exists() and output.samefile(file):
         raise click.UsageError(f"{output} is the recording itself; name another file.")
+
+
+def _check_audio(redacted_audio: Path | None, output: Path | None) -> None:
+    """Refuse before the work a place where the recording could not be written after it."""
+    if redacted_audio is None:
+        return
+    if output and redacted_audio.resolve() == output.resolve():
+        raise click.UsageError("--output and --redacted-audio are the same file.")
+    folder = redacted_audio.resolve().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise click.UsageError(f"{redacted_audio} cannot be written.")
 
 
 def _check_times(form: str, redacted_audio: Path | None, *, timed: bool) -> None:

@@ -51,9 +51,7 @@ def fetch(context: Context) -> Recording:
     if not context.store.exists(key):
         context.store.write_file(key, target)
     parts: tuple[Span, ...] = (Span(0.0, decoded.duration),)
-    # A service wants the whole recording, or it could not tell speakers apart.
-    in_parts = context.options.transcription.method != "assemblyai"
-    if in_parts and decoded.duration > limits.part_seconds:
+    if context.options.transcription.in_parts and decoded.duration > limits.part_seconds:
         context.check()
         with target.open("rb") as wav:
             parts = cut(wav, decoded.duration, limits.part_seconds)

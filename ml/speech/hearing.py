@@ -7,6 +7,7 @@ without words is heard again, in shorter windows, which go wrong less often.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,14 +51,13 @@ class Listener:
         """Return the words of some samples at 16 kHz, in order of time.
 
         ``speech`` is the probability of speech for each frame. ``advance`` is called with the
-        fraction that is done; what it raises ends the hearing.
+        fraction that is done, at the end more than once; what it raises ends the hearing.
         """
-        windows = pack(speech_regions(speech), WINDOW_SECONDS)
-        words = self._pass(audio, windows, advance)
+        words = self._pass(audio, windows_of(speech), advance)
         missed = unheard(words, speech)
         if missed:
-            again = self._pass(audio, pack(missed, SECOND_WINDOW_SECONDS), lambda fraction: None)
-            words = merged(words, again)
+            again = pack(missed, SECOND_WINDOW_SECONDS)
+            words = merged(words, self._pass(audio, again, lambda fraction: advance(1.0)))
         return words
 
     def _pass(
@@ -75,6 +75,11 @@ class Listener:
         )
         pairs = zip(windows, heard, strict=True)
         return [word for window, words in pairs for word in window.placed(words)]
+
+
+def windows_of(speech: npt.NDArray[np.float32]) -> list[Window]:
+    """Return the windows in which a recording is heard first."""
+    return pack(speech_regions(speech), WINDOW_SECONDS)
 
 
 def unheard(words: Sequence[Word], speech: npt.NDArray[np.float32]) -> list[Span]:
@@ -102,12 +107,19 @@ def _heard(word: Word) -> list[tuple[float, float]]:
 
 def merged(words: Sequence[Word], again: Sequence[Word]) -> list[Word]:
     """Return both in order of time, without a word that was heard from both sides of a cut."""
-    ordered: list[Word] = []
-    for word in sorted([*words, *again], key=lambda word: word.start):
-        if ordered and _same(ordered[-1], word):
-            continue
-        ordered.append(word)
-    return ordered
+    first = sorted(words, key=lambda word: word.start)
+    starts = [word.start for word in first]
+    new: list[Word] = []
+    for word in again:
+        place = bisect(starts, word.start)
+        beside = first[max(0, place - 1) : place + 1]
+        if not any(_same(*sorted((word, other), key=_start)) for other in beside):
+            new.append(word)
+    return sorted([*first, *new], key=_start)
+
+
+def _start(word: Word) -> float:
+    return word.start
 
 
 def _same(before: Word, after: Word) -> bool:

@@ -12,13 +12,12 @@ from ml.errors import LanguageUnsupported
 from ml.options import TranscriptionOptions
 from ml.speech.engines.choice import at_hand, load
 from ml.speech.engines.engine import Engine
-from ml.text.language import name_of
+from ml.text.language import ENGLISH, name_of
 
-ENGLISH = "en"
 SURE = 0.6
 """A recording counts as foreign only where another language is this probable."""
 _CERTAIN = 0.9
-"""Where the first window is this sure, no other is asked."""
+"""Where the first window is English by this probability, no other is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Spoken:
 
 
 def spoken(options: TranscriptionOptions, windows: Sequence[npt.NDArray[np.float32]]) -> Spoken:
-    """Return what is spoken in some windows of samples, and the engine for it.
+    """Return what is spoken in a few windows of samples, and the engine for it.
 
     A model for English alone cannot tell languages apart; ``multilingual_model`` does it where
     it is at hand, and else English is assumed. The loading happens in the calling thread.
@@ -61,8 +60,9 @@ def spoken(options: TranscriptionOptions, windows: Sequence[npt.NDArray[np.float
 
 def _detected(judge: Engine, windows: Sequence[npt.NDArray[np.float32]]) -> tuple[str, float]:
     probabilities = judge.languages(windows[:1])
-    if max(probabilities.values()) < _CERTAIN and len(windows) > 1:
-        probabilities = judge.languages([windows[0], windows[len(windows) // 2], windows[-1]])
+    # A song or a quotation at the beginning does not make a recording foreign.
+    if probabilities.get(ENGLISH, 0.0) < _CERTAIN and len(windows) > 1:
+        probabilities = judge.languages(windows)
     best = max(probabilities, key=lambda code: probabilities[code])
     if probabilities[best] < SURE:
         best = ENGLISH

@@ -53,7 +53,7 @@ class Patience:
         thread = threading.Thread(target=target, name="transcribe", daemon=self._daemon)
         thread.start()
         while thread.is_alive():
-            self._look()
+            self.look()
             thread.join(_CHECK_SECONDS)
         if errors:
             raise errors[0]
@@ -63,10 +63,11 @@ class Patience:
         """Return after some seconds; raise what ``check`` raises, or SpeechTimeout."""
         end = time.monotonic() + seconds
         while (rest := end - time.monotonic()) > 0:
-            self._look()
+            self.look()
             time.sleep(min(rest, _CHECK_SECONDS))
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Raise what ``check`` raises, or SpeechTimeout; for work to stop by itself."""
         self._check()
         if self.left < 0:
             raise SpeechTimeout()

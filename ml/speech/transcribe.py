@@ -15,15 +15,18 @@ from ml.results import Word
 from ml.source.wav import SAMPLE_RATE, read_span
 from ml.speech.activity import speech_probabilities, speech_regions
 from ml.speech.engines.heard import Heard
-from ml.speech.hearing import WINDOW_SECONDS, Listener
-from ml.speech.languages import ENGLISH, spoken
+from ml.speech.hearing import Listener, windows_of
+from ml.speech.languages import spoken
 from ml.speech.patience import Patience
 from ml.speech.translation import translated
-from ml.speech.windows import pack
+from ml.speech.windows import Window
 from ml.stage import Context, Passage, Recording, Span, Transcript, Voice
-from ml.text.language import name_of
+from ml.text.language import ENGLISH, name_of
 
 Samples = npt.NDArray[np.float32]
+
+_LANGUAGE_WINDOWS = 3
+"""So many are asked for their language, where the first does not decide."""
 
 
 def transcribe(context: Context, recording: Recording, part: int) -> Transcript:
@@ -49,7 +52,16 @@ def transcribe(context: Context, recording: Recording, part: int) -> Transcript:
         from ml.text.pii import redaction
 
         redaction.require()
-    return _redacted(_heard_here(context, recording, part), options.privacy.policies)
+    if options.diarization.wanted and options.diarization.method == "pyannote":
+        from ml.speech.speakers import pyannote
+
+        pyannote.require()
+    return _redacted(
+        _heard_here(context, recording, part),
+        options.privacy.policies,
+        first=part == 0,
+        last=part == len(recording.parts) - 1,
+    )
 
 
 def _by_service(context: Context, recording: Recording) -> Transcript:
@@ -99,24 +111,38 @@ def _heard(
     context: Context, patience: Patience, audio: Samples, speech: npt.NDArray[np.float32]
 ) -> tuple[Heard, list[Passage]]:
     options = context.options.transcription
-    windows = [window.samples(audio) for window in pack(speech_regions(speech), WINDOW_SECONDS)]
+    windows = windows_of(speech)
     # Not in a thread: a model that was loaded in a thread that has ended runs several times
     # slower afterwards (CTranslate2 4.8, measured).
-    found = spoken(options, windows)
+    found = spoken(options, [window.samples(audio) for window in _few(windows)])
     listener = Listener(found.engine, found.language, options.beam_size, options.batch_size)
     foreign = found.language != ENGLISH
-    report = _reporter(context, len(audio) / SAMPLE_RATE, 0.5 if foreign else 1.0)
+    seconds = len(audio) / SAMPLE_RATE
+    hearing, translating = (0.0, 0.5), (0.5, 0.5)
+    report = _reporter(context, patience, seconds, *(hearing if foreign else (0.0, 1.0)))
     words = patience.run(lambda: listener.hear(audio, speech, report))
     passages: list[Passage] = []
     if foreign:
-        passages = patience.run(lambda: translated(listener, audio, speech, words))
+        report = _reporter(context, patience, seconds, *translating)
+        passages = patience.run(lambda: translated(listener, audio, speech, words, report))
     return Heard(found.language, found.probability, tuple(words), found.engine.name), passages
 
 
-def _reporter(context: Context, seconds: float, share: float) -> Callable[[float], None]:
+def _few(windows: Sequence[Window]) -> Sequence[Window]:
+    """Return the first, the middle and the last window."""
+    if len(windows) <= _LANGUAGE_WINDOWS:
+        return windows
+    return windows[0], windows[len(windows) // 2], windows[-1]
+
+
+def _reporter(
+    context: Context, patience: Patience, seconds: float, start: float, share: float
+) -> Callable[[float], None]:
+    """Return what reports progress, and stops whoever reports when nobody waits any more."""
+
     def report(fraction: float) -> None:
-        context.check()
-        done = fraction * share
+        patience.look()
+        done = start + fraction * share
         context.progress(done, f"{done * seconds:.0f} of {seconds:.0f} s")
 
     return report
@@ -137,29 +163,34 @@ def _voices(
     return voices(audio, speech_regions(speech), offset=offset, check=context.check)
 
 
-def _redacted(transcript: Transcript, policies: Sequence[PiiPolicy]) -> Transcript:
+def _redacted(
+    transcript: Transcript, policies: Sequence[PiiPolicy], *, first: bool, last: bool
+) -> Transcript:
     """Return a transcript without what the policies name.
 
     The detector reads English. Of foreign speech only the translation is kept, and where that
-    names something, the whole sentence counts as the place where it was said.
+    names something, the whole sentence counts as the place where it was said. ``first`` and
+    ``last`` say whether the recording begins and ends with this part; elsewhere a number may
+    go on beyond it.
     """
     if not policies:
         return transcript
     from ml.text.pii import redaction
 
     if not transcript.passages:
-        found = redaction.redact(transcript.words, policies)
+        found = redaction.redact(
+            transcript.words, policies, open_start=not first, open_end=not last
+        )
         return replace(transcript, words=found.words, redacted=found.spans)
-    passages = [
-        replace(passage, text=redaction.redact_text(passage.text, policies))
-        for passage in transcript.passages
+    english = [passage for passage in transcript.passages if passage.english]
+    texts = redaction.redact_passages([passage.text for passage in english], policies)
+    kept = [replace(passage, text=text) for passage, text in zip(english, texts, strict=True)]
+    # What nobody could translate, nobody can look through either.
+    hidden = [
+        Span(passage.start, passage.end) for passage in transcript.passages if passage not in kept
     ]
-    changed = [
-        Span(before.start, before.end)
-        for before, after in zip(transcript.passages, passages, strict=True)
-        if before != after
-    ]
-    return replace(transcript, words=(), passages=tuple(passages), redacted=tuple(changed))
+    passages = tuple(passage for passage in kept if passage.text)
+    return replace(transcript, words=(), passages=passages, redacted=tuple(hidden))
 
 
 def _exact(word: Word, offset: float) -> Word:
@@ -170,4 +201,4 @@ def _exact(word: Word, offset: float) -> Word:
 
 def _later(passage: Passage, offset: float) -> Passage:
     start, end = round(passage.start + offset, 3), round(passage.end + offset, 3)
-    return Passage(start, end, passage.text)
+    return replace(passage, start=start, end=end)

@@ -7,17 +7,16 @@ own timestamps say which part of the window each English sentence stands for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ml.results import Word
-from ml.speech.activity import speech_regions
-from ml.speech.hearing import WINDOW_SECONDS, Listener
-from ml.speech.windows import Window, pack
+from ml.speech.hearing import Listener, windows_of
+from ml.speech.windows import Window
 from ml.stage import Passage, Span
-from ml.text.utterances import utterances
+from ml.text.utterances import joined_text, utterances
 
 _PAD_SECONDS = 0.2
 """Heard before and after a sentence that is tried alone; its times are not that exact."""
@@ -29,18 +28,21 @@ def translated(
     audio: npt.NDArray[np.float32],
     speech: npt.NDArray[np.float32],
     words: Sequence[Word],
+    advance: Callable[[float], None] = lambda fraction: None,
 ) -> list[Passage]:
     """Return what is said in English, in order, with times as those of ``words``.
 
     A sentence that the translator passed over is tried again alone, and where that gives
-    nothing either it stands as it was said.
+    nothing either it stands as it was said. ``advance`` is called with the fraction that is
+    done; what it raises ends the translation.
     """
-    found = _pass(listener, audio, pack(speech_regions(speech), WINDOW_SECONDS))
+    found = _pass(listener, audio, windows_of(speech), advance)
     missed = [said for said in utterances(words) if _covered(said, found) < _COVERED]
-    alone = _pass(listener, audio, [Window((_around(said),)) for said in missed])
+    windows = [Window((_around(said),)) for said in missed]
+    alone = _pass(listener, audio, windows, lambda fraction: advance(1.0))
     found += alone
     found += [
-        Passage(said[0].start, said[-1].end, " ".join(word.text for word in said))
+        Passage(said[0].start, said[-1].end, joined_text(said, listener.language), english=False)
         for said in missed
         if _covered(said, alone) < _COVERED
     ]
@@ -48,14 +50,17 @@ def translated(
 
 
 def _pass(
-    listener: Listener, audio: npt.NDArray[np.float32], windows: Sequence[Window]
+    listener: Listener,
+    audio: npt.NDArray[np.float32],
+    windows: Sequence[Window],
+    advance: Callable[[float], None],
 ) -> list[Passage]:
     heard = listener.engine.translate(
         [window.samples(audio) for window in windows],
         language=listener.language,
         beam_size=listener.beam_size,
         batch_size=listener.batch_size,
-        advance=lambda done: None,
+        advance=lambda done: advance(done / len(windows)),
     )
     pairs = zip(windows, heard, strict=True)
     return [passage for window, passages in pairs for passage in window.placed(passages)]

@@ -27,6 +27,10 @@ NAMES = {
 }  # fmt: skip
 """The languages that are told apart. Rarer ones would mostly win by accident, on slang."""
 
+UNSPACED_LANGUAGES = frozenset({"ja", "lo", "my", "th", "yue", "zh"})
+"""Written without spaces: recognisers give their characters one by one."""
+ENGLISH = "en"
+"""What the classifier reads."""
 MIN_LETTERS = 20
 """A shorter text in Latin letters says too little about its language."""
 MIN_DISTINCT = 8

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 from ml.artifacts import digest
 from ml.errors import TextEmpty, TextTooLong
@@ -16,16 +15,15 @@ from ml.source.wav import read_span, silence
 from ml.speech.speakers.turns import Turn, attribute, speaker_of, turns
 from ml.stage import Context, Passage, Recording, Sentences, Span, Transcript
 from ml.text.features import FEATURES_VERSION, features
-from ml.text.language import name_of, require_english
+from ml.text.language import ENGLISH, name_of, require_english
 from ml.text.sentences import clean, has_content, sentences_of_text
-from ml.text.utterances import utterances
+from ml.text.utterances import joined_text, utterances
 
 NO_SPEECH_NOTE = "No speech was found in the recording."
 UNSURE_LANGUAGE_NOTE = "The language could not be told; it was read as English."
 ASSUMED_LANGUAGE_NOTE = (
     "The recording was taken for English: no installed speech model tells languages apart."
 )
-ENGLISH = "en"
 _MARGIN_SECONDS = 0.2
 
 
@@ -37,9 +35,8 @@ def segment_speech(
     Raises :class:`ml.errors.Cancelled` when the caller asked to stop.
     """
     options = context.options
-    speaking = turns(
-        [voice for transcript in transcripts for voice in transcript.voices], options.diarization
-    )
+    voices = [voice for transcript in transcripts for voice in transcript.voices]
+    speaking = turns(voices, options.diarization, context.check)
     found = _spoken_sentences(transcripts, speaking, recording.duration)
     if options.prosody.enabled:
         found = _with_prosody(context, recording, found)
@@ -63,19 +60,28 @@ def segment_speech(
 def _spoken_sentences(
     transcripts: Sequence[Transcript], speaking: Sequence[Turn], duration: float
 ) -> list[Sentence]:
-    words = [word for transcript in transcripts for word in transcript.words]
-    ordered = _in_order(words, duration)
-    said = attribute(ordered, speaking) if speaking else ordered
-    passages = [passage for transcript in transcripts for passage in transcript.passages]
-    if passages:
-        return _translated(passages, said, speaking)
-    return [_sentence(index, run) for index, run in enumerate(utterances(said))]
+    """Return the sentences in order; each part of a recording may be in another language."""
+    found: list[Sentence] = []
+    english: list[Word] = []
+    for transcript in transcripts:
+        words = attribute(_in_order(transcript.words, duration), speaking)
+        if transcript.passages:
+            found += [
+                *map(_sentence, utterances(english)),
+                *_translated(transcript, words, speaking),
+            ]
+            english = []
+        else:
+            # A sentence may go on in the next part.
+            english += words
+    found += map(_sentence, utterances(english))
+    return [replace(sentence, index=index) for index, sentence in enumerate(found)]
 
 
-def _sentence(index: int, words: Sequence[Word]) -> Sentence:
+def _sentence(words: Sequence[Word]) -> Sentence:
     return Sentence(
-        index=index,
-        text=" ".join(word.text for word in words),
+        index=0,
+        text=joined_text(words, ENGLISH),
         start=words[0].start,
         end=words[-1].end,
         speaker=words[0].speaker,
@@ -84,31 +90,43 @@ def _sentence(index: int, words: Sequence[Word]) -> Sentence:
 
 
 def _translated(
-    passages: Sequence[Passage], words: Sequence[Word], speaking: Sequence[Turn]
-) -> list[Sentence]:
-    """Return a sentence a passage, with the foreign words that it stands for, if they are kept.
+    transcript: Transcript, words: Sequence[Word], speaking: Sequence[Turn]
+) -> Iterator[Sentence]:
+    """Yield the translated sentences, with the foreign words that each stands for, if kept.
 
-    Each word goes to the passage that is nearest to its middle: the translator's times are
+    Each word goes to the sentence that is nearest to its middle: the translator's times are
     not those of the words.
     """
-    borders = [(a.end + b.start) / 2 for a, b in pairwise(passages)]
+    passages = list(_one_sentence_each(transcript.passages))
+    borders = [before.end for before in passages[:-1]]
     own_words: list[list[Word]] = [[] for _ in passages]
     for word in words:
         own_words[bisect(borders, (word.start + word.end) / 2)].append(word)
-    found: list[Sentence] = []
-    for index, (passage, own) in enumerate(zip(passages, own_words, strict=True)):
-        found.append(
-            Sentence(
-                index=index,
-                text=passage.text,
-                start=passage.start,
-                end=passage.end,
-                speaker=speaker_of(passage.start, passage.end, speaking),
-                words=tuple(own),
-                original_text=" ".join(word.text for word in own) or None,
-            )
+    for passage, own in zip(passages, own_words, strict=True):
+        yield Sentence(
+            index=0,
+            text=passage.text,
+            start=passage.start,
+            end=passage.end,
+            speaker=speaker_of(passage.start, passage.end, speaking),
+            words=tuple(own),
+            original_text=joined_text(own, transcript.language) or None,
         )
-    return found
+
+
+def _one_sentence_each(passages: Iterable[Passage]) -> Iterator[Passage]:
+    """Yield the passages sentence by sentence, in order, none beginning before the last ends.
+
+    Where one holds several sentences, each has the share of its time that it has of its text.
+    """
+    now = 0.0
+    for passage in passages:
+        start = max(passage.start, now)
+        rate = max(passage.end - start, 0.0) / len(passage.text)
+        for text in sentences_of_text(passage.text):
+            now = round(start + rate * len(text), 3)
+            yield Passage(start, now, text)
+            start = now
 
 
 def _with_prosody(
@@ -180,10 +198,12 @@ def segment_text(context: Context) -> Sentences:
     text = context.source.value
     if len(text) > context.options.source.max_characters:
         raise TextTooLong()
-    text = _redacted(clean(text), context.options)
+    text = clean(text)
     if not has_content(text):
         raise TextEmpty()
+    # Before redaction, which reads English only and would leave the rest as it is.
     language = require_english(text)
+    text = _redacted(text, context.options)
     context.check()
     found = [Sentence(index, said) for index, said in enumerate(sentences_of_text(text))]
     return _with_features(

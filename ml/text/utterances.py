@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ml.results import Word
+from ml.text.language import UNSPACED_LANGUAGES
 from ml.text.sentences import MAX_WORDS
 
 PAUSE_SECONDS = 1.0
@@ -21,6 +22,12 @@ _ABBREVIATION = re.compile(
 )
 _CLAUSE_END = re.compile(r"[,;:\u2013\u2014-][\"'\u201d\u2019)\]]*$")
 _CLAUSE_BONUS_SECONDS = 0.5
+
+
+def joined_text(words: Sequence[Word], language: str) -> str:
+    """Return what the words say, written as the language is."""
+    separator = "" if language in UNSPACED_LANGUAGES else " "
+    return separator.join(word.text for word in words)
 
 
 def utterances(words: Sequence[Word]) -> Iterator[list[Word]]:

@@ -69,6 +69,12 @@ def test_text_on_stdin_as_csv_into_a_file(tmp_path: Path) -> None:
         (["predict", "--text", "Hi.", "--timeline-bins", "0"], 64, "option.invalid"),
         (["predict", "--text", "Hello there.", "--format", "srt"], 64, "option.invalid"),
         (["predict", "-", "--format", "vtt"], 64, "option.invalid"),
+        (["predict", "--text", "Hi.", "--redacted-audio", "x.wav"], 64, "option.invalid"),
+        (["predict", "--text", "Hi.", "--redact-pii", "shoe_size"], 64, "option.invalid"),
+        (["predict", "--file", "x.wav", "--speakers", "0"], 64, "option.invalid"),
+        (["predict", "--file", "x.wav", "--language", "German"], 64, "option.invalid"),
+        (["predict", "--file", "x.wav", "--method", "magic"], 64, "option.invalid"),
+        (["predict", "--file", "x.wav", "--method", "assemblyai"], 77, "speech.auth"),
         (["predict", "--text", "Hi.", "--output", "/nowhere/x"], 2, "cannot be written"),
         (["predict", "--text", "Hi you.", "--output", "/dev/full"], 78, "system: No space left"),
         (["predict", "--text", "Hi.", "--config", "gone.yaml"], 78, "setting.invalid"),
@@ -230,3 +236,33 @@ def test_the_doctor_looks_at_what_the_configuration_names(
     done = emotion_clf("doctor", "--config", str(config))
     assert done.returncode == 78
     assert found in done.stdout
+
+
+def test_everything_about_a_recording_at_once(jfk: Path, tmp_path: Path) -> None:
+    silenced = tmp_path / "silenced.wav"
+    recording = str(jfk.with_name("personal.flac"))
+    done = emotion_clf(
+        *("predict", "--file", recording, "--format", "json", "--speakers", "1", "--prosody"),
+        *("--redact-pii", "phone_number,location", "--redacted-audio", str(silenced)),
+    )
+    assert done.returncode == 0, done.stderr
+    analysis = json.loads(done.stdout)
+    said = " ".join(segment["text"] for segment in analysis["segments"])
+    assert "[PHONE_NUMBER]" in said
+    assert "[LOCATION]" in said
+    assert {segment["speaker"] for segment in analysis["segments"]} == {"A"}
+    assert all(60 < segment["prosody"]["pitch_median"] < 300 for segment in analysis["segments"])
+    assert silenced.stat().st_size == pytest.approx(analysis["duration"] * 32_000, rel=0.01)
+
+
+def test_foreign_speech_says_what_to_set_and_does_it(jfk: Path) -> None:
+    recording = str(jfk.with_name("spanish.flac"))
+    refused = emotion_clf("predict", "--file", recording, "--quiet")
+    assert refused.returncode == 65
+    assert "language.unsupported" in refused.stderr
+    assert "--translate" in refused.stderr
+    done = emotion_clf("predict", "--file", recording, "--translate", "--format", "csv")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert "happy" in " ".join(row["text"] for row in rows)
+    assert "contento" in " ".join(row["original_text"] for row in rows)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from durability.cluster import Cluster, completed, done_more_than_once
-from media import encode
+from media import encode, samples_of
 
 from app.jobs import JobStatus, NewJob
 from emotion_clf.local.servers import Postgres, Redis
+from ml.artifacts import ArtifactStore
 from ml.text.segment import NO_SPEECH_NOTE
 
 pytestmark = pytest.mark.acceptance
@@ -79,3 +80,67 @@ def test_real_jobs_survive_kills_too(real: Cluster, jfk: Path, report: Callable[
     said = " ".join(segment["text"] for segment in segments)
     assert "ask not what your country can do for you" in said.lower()
     real.until_nothing_is_left()
+
+
+def everything_that_is_kept(cluster: Cluster) -> str:
+    """Return the database, the logs and all artifacts but the audio, as one text."""
+    tables = ("jobs", "steps", "results", "workers")
+    rows = [str(cluster.rows(f"SELECT to_json(t) FROM {table} t")) for table in tables]
+    logs = [cluster.log_of(name) for name in cluster.processes]
+    stages = (cluster.directory / "artifacts" / "stages").rglob("*.json")
+    return "\n".join([*rows, *logs, *(path.read_text() for path in stages)])
+
+
+def test_of_what_is_redacted_nothing_is_left_anywhere(real: Cluster, jfk: Path) -> None:
+    """personal.flac is spoken by espeak-ng: a phone number and a city, among other things."""
+    real.clear()
+    private = {"privacy": {"redact_pii": True, "redact_audio": True}}
+    speech = real.upload(jfk.with_name("personal.flac"), **private)
+    text = "My name is Heather Quigley and my number is 555-234-9876. I am so happy today!"
+    written = real.jobs.submit(NewJob("text", text, {"privacy": {"redact_pii": True}})).id
+    real.wait_for([speech, written], seconds=90)
+    assert completed(real, [speech, written]) == 2
+
+    heard = real.jobs.result(speech, "local")
+    said = " ".join(segment["text"] for segment in heard["segments"])
+    assert "my phone number is [PHONE_NUMBER]" in said
+    assert "[LOCATION]" in said
+    assert "very happy today" in said
+    read = real.jobs.result(written, "local")["segments"]
+    assert read[0]["text"] == "My name is [PERSON_NAME] and my number is [PHONE_NUMBER]."
+
+    kept = everything_that_is_kept(real)
+    assert "very happy today" in kept
+    for secret in ("London", "Quigley", "234-9876", "5 5 2 3", "4 9 8 7"):
+        assert secret not in kept, secret
+
+    number = next(w for s in heard["segments"] for w in s["words"] if w["text"] == "[PHONE_NUMBER]")
+    silenced = ArtifactStore(real.artifact_url).read(heard["redacted_audio"])
+    samples = np.frombuffer(silenced[44:], "<i2")
+    inside = samples[round(number["start"] * 16_000) : round(number["end"] * 16_000)]
+    assert len(inside) > 16_000
+    assert not inside.any()
+    assert np.abs(samples[: 3 * 16_000]).max() > 1000
+
+
+def test_who_said_what_and_how_through_the_service(
+    real: Cluster, jfk: Path, tmp_path: Path
+) -> None:
+    """Two people take turns."""
+    real.clear()
+    pause = np.zeros(8_000, np.float32)
+    president, reader = samples_of(jfk), samples_of(jfk.with_name("LJ001-0001.wav"))
+    both = np.concatenate([president, pause, reader, pause, president])
+    recording = encode(tmp_path / "both.flac", both, 16_000)
+    job = real.upload(recording, diarization={"enabled": True}, prosody={"enabled": True})
+    real.wait_for([job], seconds=90)
+    result = real.jobs.result(job, "local")
+    speakers = {segment["speaker"] for segment in result["segments"]}
+    assert speakers == {"A", "B"}
+    assert {one["speaker"] for one in result["summary"]["speakers"]} == {"A", "B"}
+    for segment in result["segments"]:
+        middle = (segment["start"] + segment["end"]) / 2
+        assert segment["speaker"] == ("B" if 11.5 < middle < 21.2 else "A"), segment["text"]
+        assert {word["speaker"] for word in segment["words"]} == {segment["speaker"]}
+        assert segment["prosody"]["speaking_rate"] > 0.5
+        assert 100 < segment["prosody"]["pitch_median"] < 350

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any
 
-from ml.errors import OptionInvalid, SpeechFailed
+from ml.errors import SpeechFailed
 from ml.options import PiiPolicy, PipelineOptions
 from ml.results import Word
 from ml.speech.engines.assemblyai_api import PACE, AssemblyAI, Pace, failure
@@ -63,15 +63,9 @@ def transcribe(
         SpeechFailed: the service cannot transcribe the recording.
         SpeechTimeout: it took longer than ``transcription.timeout``.
         LanguageUnsupported: the service does not know the language.
-        OptionInvalid: a translation was asked for, which the service does not give.
         ExtraMissing: the SDK is not installed.
 
     """
-    if options.transcription.translate:
-        raise OptionInvalid(
-            "transcription.translate is true, and assemblyai does not translate.",
-            hint="Choose transcription.method faster-whisper or openai-whisper to translate.",
-        )
     patience = Patience(check, options.transcription.timeout, daemon=True)
     service = AssemblyAI(options.transcription, patience, pace)
     try:
@@ -83,7 +77,11 @@ def transcribe(
     except BaseException:
         service.discard()
         raise
-    service.close()
+    if options.privacy.policies:
+        # Nothing raw is to be kept anywhere, and the service knows the recording.
+        service.discard()
+    else:
+        service.close()
     return _heard(answer, options)
 
 
@@ -119,7 +117,7 @@ def _heard(answer: TranscriptResponse, options: PipelineOptions) -> Heard:
     reason = answer.error or ""
     if answer.status.value == "error" and _NO_SPEECH not in reason:
         raise failure(reason, SpeechFailed())
-    words = _words(answer.words or (), with_speakers=options.diarization.enabled)
+    words = _words(answer.words or (), with_speakers=options.diarization.wanted)
     redacted: tuple[Span, ...] = ()
     if options.privacy.policies:
         _refuse_leaks(words, answer.text or "")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ml.results import Word
+from ml.text.language import UNSPACED_LANGUAGES
 
 NO_SPEECH_PROBABILITY = 0.6
 MIN_LOG_PROBABILITY = -1.0
@@ -21,8 +22,6 @@ MAX_COMPRESSION = 2.4
 """Text that zlib shrinks further than this repeats itself (the threshold of Whisper's authors)."""
 MAX_SQUEEZED = 0.3
 """Share of words without length, above which text that repeats itself is a decoder's loop."""
-UNSPACED_LANGUAGES = frozenset({"ja", "lo", "my", "th", "yue", "zh"})
-"""Written without spaces: Whisper gives their characters one by one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,10 @@ MAX_WORKERS = 4
 """Batches that are decoded at the same time on a processor. Two batches on a core each take three
 quarters of the time that one takes on two cores; but a single one must not be left one core."""
 
+CPU_BATCH = 4
+GPU_BATCH = 16
+"""Windows in a batch, unless the caller says how many. On a processor more are no faster, and
+each takes 60 to 90 MB: the decoder keeps the sound for every hypothesis of its beam."""
 MAX_TOKENS = 224
 """For one window. Nobody says more in 30 s; a decoder that goes on is caught in a loop."""
 _FRAMES_PER_SECOND = 100
@@ -50,17 +54,18 @@ class Whisper:
         import ctranslate2
         import faster_whisper
 
-        device = "cuda" if ctranslate2.get_cuda_device_count() > 0 else "cpu"
+        self._on_gpu = ctranslate2.get_cuda_device_count() > 0
+        device = "cuda" if self._on_gpu else "cpu"
         processors = threads or cores()
         # On a GPU the second one makes features while the first one decodes.
-        self._workers = 2 if device == "cuda" else min(processors, MAX_WORKERS)
+        self._workers = 2 if self._on_gpu else min(processors, MAX_WORKERS)
         try:
             self._whisper = faster_whisper.WhisperModel(
                 weights.name if weights.directories[1:] else str(weights.directory),
                 device=device,
                 compute_type=_compute_type(device),
                 cpu_threads=max(1, processors // self._workers),
-                num_workers=1 if device == "cuda" else self._workers,
+                num_workers=1 if self._on_gpu else self._workers,
                 files=weights.files(),
             )
         except (RuntimeError, OSError, ValueError) as error:
@@ -72,7 +77,7 @@ class Whisper:
         """Return the mean probability of each language over some windows, by ISO 639-1 code."""
         if not self.multilingual:
             return {"en": 1.0}
-        encoded = self._whisper.encode(self._features(windows))
+        encoded = self._encoded(windows)
         found: dict[str, float] = {}
         for ranked in self._whisper.model.detect_language(encoded):
             for token, probability in ranked:
@@ -137,12 +142,13 @@ class Whisper:
         advance: Callable[[int], None],
     ) -> list[T]:
         """Return what ``hear`` makes of each window, in order; workers take batches in turn."""
-        size = max(1, min(batch_size, math.ceil(len(windows) / self._workers)))
+        most = batch_size or (GPU_BATCH if self._on_gpu else CPU_BATCH)
+        size = max(1, min(most, math.ceil(len(windows) / self._workers)))
         batches = [windows[first : first + size] for first in range(0, len(windows), size)]
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="whisper")
 
         def work(batch: Sequence[Samples]) -> list[T]:
-            return list(hear(batch, self._whisper.encode(self._features(batch))))
+            return list(hear(batch, self._encoded(batch)))
 
         found: list[T] = []
         try:
@@ -153,6 +159,20 @@ class Whisper:
             # Whoever stops does not wait for the batches that are being decoded.
             pool.shutdown(wait=False, cancel_futures=True)
         return found
+
+    def _encoded(self, windows: Sequence[Samples]) -> Any:
+        """Return the encoder's output, shape (windows, 1500, width).
+
+        On a processor one window fills a core, and its attention takes 54 MB for six heads:
+        a batch would multiply that and be no faster.
+        """
+        import ctranslate2
+
+        features = self._features(windows)
+        if self._on_gpu:
+            return self._whisper.encode(features)
+        one_by_one = [np.asarray(self._whisper.encode(window[None])) for window in features]
+        return ctranslate2.StorageView.from_array(np.concatenate(one_by_one))
 
     def _features(self, windows: Sequence[Samples]) -> npt.NDArray[np.float32]:
         """Return log-mel features, shape (windows, mels, 3000), padded with silence."""

@@ -2,13 +2,14 @@
 
 Agglomerative clustering with centroid linkage: the two clusters that sound most alike become
 one, until those left sound too different. A cluster sounds like the mean of what it holds, so
-the more it holds, the surer it is. Long recordings are clustered block by block and the
-clusters of all blocks once more, so that memory does not grow with the square of their length.
+the more it holds, the surer it is. That takes the square of the number of windows in memory and
+its cube in time, so first, block by block, what sounds surely alike becomes one, until few enough
+are left to be looked at all together, however long and noisy the recording is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,10 @@ _BLOCK = 800
 """Windows that are clustered together: about ten minutes of speech."""
 _SURE = 0.70
 """Cosine above which a block's clusters are one voice whatever the others sound like."""
+_LESS_SURE = 0.05
+"""What that cosine falls by where too many clusters are left, as they are in noise."""
+_FEW = 1_500
+"""Clusters that are looked at all together: 9 MB, and a second's work at most."""
 ALIKE = 0.40
 """Cosine above which two clusters are one voice. Chosen by bench/diarization.py --tuning."""
 _ENOUGH_SECONDS = 4.0
@@ -38,31 +43,56 @@ class _Merge(NamedTuple):
     gone: int
 
 
-def centroids(vectors: Floats, seconds: Floats, *, fewest: int, most: int) -> Floats:
+def centroids(
+    vectors: Floats,
+    seconds: Floats,
+    *,
+    fewest: int,
+    most: int,
+    check: Callable[[], None] = lambda: None,
+) -> Floats:
     """Return a unit vector for each voice, ``(k, d)``, ``fewest <= k <= most``.
 
     ``vectors`` ``(n, d)`` are unit vectors in the order of time, n at least 1; ``seconds``
-    ``(n,)`` says how long each was listened to. There are fewer voices than ``fewest`` where
-    no more have enough speech to be told apart.
+    ``(n,)`` says how long each was listened to. ``check`` is called every second or so and may
+    raise. There are fewer voices than ``fewest`` where no more have enough speech to be told
+    apart.
     """
     sums = vectors * seconds[:, None]
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(sums), _BLOCK)]
-    parts = [_sure(sums[block], seconds[block]) for block in blocks]
-    held = np.concatenate([part[0] for part in parts])
-    lengths = np.concatenate([part[1] for part in parts])
-    voices = _unit(_chosen(held, lengths, fewest, most))
+    voices = _unit(_chosen(*_condensed(sums, seconds, check), fewest, most))
     for _ in range(_ROUNDS):
+        check()
         nearest = (vectors @ voices.T).argmax(axis=1)
         found = np.unique(nearest)
         voices = _unit(np.stack([sums[nearest == voice].sum(axis=0) for voice in found]))
     return voices
 
 
-def _sure(sums: Floats, seconds: Floats) -> tuple[Floats, Floats]:
-    """Return the clusters of one block that are one voice beyond doubt: sums and seconds."""
+def _condensed(sums: Floats, seconds: Floats, check: Callable[[], None]) -> tuple[Floats, Floats]:
+    """Return the clusters to choose from, at most ``_FEW``: sums and seconds.
+
+    Blocks merge what is as good as surely one voice, then what is less so. Where too many are left
+    even so, the longest stand for the others: whoever speaks often has some of them.
+    """
+    for least in np.arange(_SURE, ALIKE, -_LESS_SURE):
+        blocks = [slice(start, start + _BLOCK) for start in range(0, len(sums), _BLOCK)]
+        parts = [_sure(sums[block], seconds[block], least, check) for block in blocks]
+        sums = np.concatenate([part[0] for part in parts])
+        seconds = np.concatenate([part[1] for part in parts])
+        if len(sums) <= _FEW:
+            break
+    longest = np.sort(np.argsort(-seconds, kind="stable")[:_FEW])
+    return sums[longest], seconds[longest]
+
+
+def _sure(
+    sums: Floats, seconds: Floats, least: float, check: Callable[[], None]
+) -> tuple[Floats, Floats]:
+    """Return the clusters of one block after merging those at least ``least`` alike."""
+    check()
     labels = np.arange(len(sums))
     for alike, kept, gone in _merges(sums):
-        if alike < _SURE:
+        if alike < least:
             break
         labels[labels == gone] = kept
     _, labels = np.unique(labels, return_inverse=True)

@@ -13,6 +13,7 @@ import math
 import threading
 from collections.abc import Callable
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,18 @@ from ml.stage import Voice
 
 PIPELINE: Final = "pyannote/speaker-diarization-community-1"
 _LOADING = threading.Lock()
+
+
+def require() -> None:
+    """Raise :class:`~ml.errors.ExtraMissing` if pyannote.audio is not installed."""
+    try:
+        # Other distributions have a package `pyannote` too, which looking inside would import.
+        version("pyannote.audio")
+    except PackageNotFoundError as error:
+        raise ExtraMissing(
+            "diarization.method is pyannote, and pyannote.audio is not installed.",
+            hint="Install it with pip install 'emotion-clf[pyannote]', or choose embeddings.",
+        ) from error
 
 
 def voices(audio: NDArray[np.float32], *, offset: float, check: Callable[[], None]) -> list[Voice]:
@@ -39,6 +52,7 @@ def voices(audio: NDArray[np.float32], *, offset: float, check: Callable[[], Non
         ModelUnavailable: its weights are neither in the Hub's cache nor may they be fetched.
 
     """
+    require()
     with _LOADING:
         pipeline = _pipeline()
 
@@ -48,13 +62,22 @@ def voices(audio: NDArray[np.float32], *, offset: float, check: Callable[[], Non
         check()
 
     sound = {"waveform": torch.from_numpy(audio.copy())[None], "sample_rate": SAMPLE_RATE}
-    output = pipeline(sound, hook=hook)
+    return voices_of(pipeline(sound, hook=hook), offset)
+
+
+def voices_of(output: Any, offset: float) -> list[Voice]:
+    """Return the turns in what the pipeline found (a ``DiarizeOutput``), without overlap.
+
+    Each has its speaker's embedding, one row of ``speaker_embeddings`` a label. Speakers who were
+    heard too little to have one are left out.
+    """
     labels = output.speaker_diarization.labels()
-    embeddings = dict(zip(labels, output.speaker_embeddings, strict=True))
+    rows = zip(labels, output.speaker_embeddings, strict=True)
+    embeddings = {label: _unit(row) for label, row in rows}
     return [
         Voice(round(offset + turn.start, 3), round(offset + turn.end, 3), unit)
         for turn, _, label in output.exclusive_speaker_diarization.itertracks(yield_label=True)
-        if (unit := _unit(embeddings[label]))
+        if (unit := embeddings[label])
     ]
 
 
@@ -68,15 +91,9 @@ def _unit(embedding: NDArray[np.float32]) -> bytes | None:
 
 @lru_cache(maxsize=1)
 def _pipeline() -> Any:
-    try:
-        from pyannote.audio import Pipeline
-        from pyannote.audio.telemetry import set_telemetry_metrics
-    except ImportError as error:
-        raise ExtraMissing(
-            "diarization.method is pyannote, and pyannote.audio is not installed.",
-            hint="Install it with pip install 'emotion-clf[pyannote]', or choose embeddings.",
-        ) from error
     import torch
+    from pyannote.audio import Pipeline
+    from pyannote.audio.telemetry import set_telemetry_metrics
 
     # The package reports each run to its makers unless told not to.
     set_telemetry_metrics(False)

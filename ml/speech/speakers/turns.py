@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from string import ascii_uppercase
@@ -38,11 +38,16 @@ class Turn:
     """ "A", "B", … in the order of their first turn."""
 
 
-def turns(voices: Sequence[Voice], options: DiarizationOptions) -> list[Turn]:
+def turns(
+    voices: Sequence[Voice],
+    options: DiarizationOptions,
+    check: Callable[[], None] = lambda: None,
+) -> list[Turn]:
     """Return who speaks when, over the whole recording.
 
     ``voices`` are those of all its parts and may overlap, as windows do. Two people who speak
-    at once become one: a window has one voice.
+    at once become one: a window has one voice. ``check`` is called every second or so and may
+    raise.
     """
     if not voices:
         return []
@@ -52,7 +57,7 @@ def turns(voices: Sequence[Voice], options: DiarizationOptions) -> list[Turn]:
     seconds = np.array([voice.end - voice.start for voice in voices], np.float32)
     fewest = options.speakers or options.min_speakers
     most = options.speakers or options.max_speakers
-    known = centroids(vectors, seconds, fewest=fewest, most=most)
+    known = centroids(vectors, seconds, fewest=fewest, most=most, check=check)
     pieces, alike = _pieces(voices, vectors @ known.T)
     lengths = np.array([end - start for start, end in pieces], np.float32)
     return _joined(pieces, _most_likely(alike * lengths[:, None]))

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Final
 
 from ml.speech.engines.weights import resolve
-from ml.text.pii.writing import PLACEHOLDER
+from ml.text.pii.writing import PLACEHOLDER, TAG
 
 _MODEL: Final = "tiny.en"
 _SPACE: Final = "\u0120"
@@ -30,7 +30,7 @@ _UNTOUCHED: Final = re.compile(rf"({PLACEHOLDER.pattern}|\S*[@/.]\w\S*|\S*\d\S*)
 
 def is_cased(text: str) -> bool:
     """Whether some words of ``text``, but not nearly all, begin with a capital."""
-    words = _LONGER_WORD.findall(PLACEHOLDER.sub("", text))
+    words = _LONGER_WORD.findall(TAG.sub("", text))
     share: float = sum(word[0].isupper() for word in words) / max(1, len(words))
     return _MIN_SHARE < share < _MAX_SHARE
 

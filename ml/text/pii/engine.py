@@ -9,6 +9,7 @@ the list of public domain suffixes; here it is handed a loaded model and the lis
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 from functools import cache
 from importlib.util import find_spec
@@ -32,6 +33,8 @@ _ENTITIES: Final[dict[str, PiiPolicy]] = {
 }
 _LABELS: Final = {"PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION"}
 _ELLIPSIS: Final = ".."
+_FULL_STOP: Final = re.compile(r"(?<!\b[^\W\d_])\.$")
+"""What ends a sentence; behind a single letter it belongs to an initial or to "U.S."."""
 _LEARNED: Final = frozenset({"PERSON", "LOCATION"})
 _MIN_SCORE: Final = 0.4
 """presidio's weaker patterns hold for any nine digits; the finders judge those by context."""
@@ -41,6 +44,15 @@ _LOADING: Final = threading.Lock()
 
 class PiiEngine:
     """Finds personal data in a text. Safe to share between threads."""
+
+    @classmethod
+    def load(cls) -> PiiEngine:
+        """Return a new engine.
+
+        Raises :class:`~ml.errors.ExtraMissing` or :class:`~ml.errors.ModelUnavailable`.
+        """
+        require()
+        return cls(importlib.import_module(_MODEL).load(exclude=_UNUSED))
 
     def __init__(self, nlp: Any) -> None:
         """Take a spaCy pipeline with a named entity recogniser."""
@@ -59,7 +71,12 @@ class PiiEngine:
                 text, language="en", entities=list(_ENTITIES), score_threshold=_MIN_SCORE
             )
         found = [
-            Finding(_ENTITIES[result.entity_type], result.start, result.end, result.score)
+            Finding(
+                _ENTITIES[result.entity_type],
+                result.start,
+                result.end - bool(_FULL_STOP.search(text[result.start : result.end])),
+                result.score,
+            )
             for result in results
             # presidio takes "so tired...call me" for an address that ends in ".call".
             if _ELLIPSIS not in text[result.start : result.end]
@@ -69,7 +86,7 @@ class PiiEngine:
         return found + list(introduced_names(text, cased=cased))
 
 
-def engine() -> PiiEngine:
+def pii_engine() -> PiiEngine:
     """Return this process' engine, loading it the first time.
 
     Raises :class:`~ml.errors.ExtraMissing` or :class:`~ml.errors.ModelUnavailable`.
@@ -97,8 +114,7 @@ def require() -> None:
 
 @cache
 def _loaded() -> PiiEngine:
-    require()
-    return PiiEngine(importlib.import_module(_MODEL).load(exclude=_UNUSED))
+    return PiiEngine.load()
 
 
 def _analyzer(nlp: Any) -> Any:

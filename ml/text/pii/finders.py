@@ -32,10 +32,11 @@ _NOT_ONE: Final = re.compile(r"(?:19|20)\d\d(?:-\d\d-\d\d|-(?:19|20)?\d\d)?")
 _SEPARATOR: Final = re.compile(r"[-.]")
 _WORD: Final = re.compile(r"[\w'+-]+")
 _REACH_CHARACTERS: Final = 90
-_REACH_WORDS: Final = 12
+REACH_WORDS: Final = 12
+"""So far before a number a word may say what it is."""
 _REACH_AFTER: Final = 5
 
-_CUES: Final[dict[str, str]] = {
+CUES: Final[dict[str, str]] = {
     word: kind
     for kind, words in {
         "social": "social ssn socials",
@@ -54,11 +55,13 @@ _CUES: Final[dict[str, str]] = {
     }.items()
     for word in words.split()
 }
-_UNITS: Final = word_set(
+"""What a number is about that one of these words stands near to."""
+UNITS: Final = word_set(
     "dollars dollar euros euro pounds cents percent people miles kilometers kilometres meters "
     "metres years days hours minutes seconds times users votes copies views units points steps "
     "feet tons kilos watts calories bucks rupees yen degrees followers subscribers"
 )
+"""A number before one of these is an amount."""
 _SOCIAL_DIGITS: Final = range(8, 11)
 """Nine, but "seventy five" may be one of two numbers, and recognisers lose or double a digit."""
 _LAST_DIGITS: Final = 4
@@ -76,10 +79,10 @@ def identifiers(text: str) -> Iterator[Finding]:
     for match in _IDENTIFIER.finditer(text):
         said = match[0]
         following = _words(text[match.end() : match.end() + _REACH_CHARACTERS])
-        if _NOT_ONE.fullmatch(said) or (following and following[0] in _UNITS):
+        if _NOT_ONE.fullmatch(said) or (following and following[0] in UNITS):
             continue
         before = text[max(0, match.start() - _REACH_CHARACTERS) : match.start()]
-        preceding = _words(before)[::-1][:_REACH_WORDS]
+        preceding = _words(before)[::-1][:REACH_WORDS]
         digits = _SEPARATOR.sub("", said)
         around = [*preceding, *following[:_REACH_AFTER]]
         policy = _by_cue(around, digits, partial=bool(_PARTIAL.search(before)))
@@ -94,7 +97,7 @@ def _words(text: str) -> list[str]:
 
 def _by_cue(around: Sequence[str], digits: str, *, partial: bool) -> str | None:
     for word in around:
-        kind = _CUES.get(word)
+        kind = CUES.get(word)
         policy = _fitting(kind, len(digits), partial=partial) if kind else None
         if policy:
             return policy

@@ -28,8 +28,10 @@ _NO_NAMES: Final = (
 _TITLES: Final = "mr|mrs|ms|miss|mister|dr|doctor|professor|prof|sir|madam"
 _NAME: Final = (
     rf"((?:(?!(?:{'|'.join(sorted(_NO_NAMES.split(), key=len, reverse=True))})\b)"
-    r"[^\W\d_][\w'-]*\.?(?: |(?=[^\w ]|$))){1,3})"
+    rf"(?:(?:[^\W\d_]|{_TITLES})\.|[^\W\d_][\w'-]*)(?: |(?=[^\w ]|$))){{1,3}})"
 )
+"""One to three words. Behind initials and titles a full stop is part of a name, elsewhere it ends
+the sentence."""
 _INTRODUCED: Final = re.compile(
     r"\b(?:"
     r"(?:(?:my|his|her|their|your|full|first|last|middle|maiden|family|sur|given|the|whose) ?)?"

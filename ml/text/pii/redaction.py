@@ -9,18 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from ml.options import PiiPolicy
 from ml.results import Word
 from ml.stage import Span
-from ml.text.pii import engine as engines
 from ml.text.pii.casing import is_cased, with_capitals
-from ml.text.pii.engine import require
+from ml.text.pii.cuts import CutNumber, cut_numbers
+from ml.text.pii.engine import pii_engine, require
 from ml.text.pii.finders import Finding
-from ml.text.pii.writing import PLACEHOLDER, Piece, Written, written
+from ml.text.pii.writing import PLACEHOLDER, TAG, Written, dressed, written
 
-__all__ = ["Redacted", "redact", "redact_text", "require"]
+__all__ = ["Redacted", "redact", "redact_passages", "redact_text", "require"]
 
 _STRETCH: Final = 400
 """Pieces that are looked through together."""
@@ -28,6 +30,9 @@ _CONTEXT: Final = 60
 """Pieces of the neighbouring stretches that are looked at as well, on either side: more than
 any entity or the words that give it away take."""
 _POSSESSIVE: Final = re.compile(r"(['\u2019]s)?\W*$")
+_BRACKETS: Final = str.maketrans("", "", "[] ")
+_REDACTED: Final = re.compile(rf"(?:\W*{PLACEHOLDER.pattern})+{_POSSESSIVE.pattern}")
+"""Nothing but placeholders and punctuation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +56,31 @@ class _Entity:
     last: int
 
 
-def redact(words: Sequence[Word], policies: Sequence[PiiPolicy]) -> Redacted:
+def redact(
+    words: Sequence[Word],
+    policies: Sequence[PiiPolicy],
+    *,
+    open_start: bool = False,
+    open_end: bool = False,
+) -> Redacted:
     """Return ``words`` with everything replaced that ``policies`` cover.
 
     ``words`` are in order of time. Whoever speaks, they are read as one text, since a number is
     often asked for by one and given by another. Time and memory grow with their number.
 
+    ``open_start`` and ``open_end`` say that the recording has more words before the first and
+    after the last: a number at such an edge may go on there, and is hidden however short.
+
     Raises :class:`~ml.errors.ExtraMissing` if presidio is not installed.
     """
+    texts = [word.text for word in words]
+    entities = list(_entities(texts, policies))
+    for number in cut_numbers(texts, policies, open_start=open_start, open_end=open_end):
+        entities = _with_number(entities, number, texts)
     left: list[Word] = []
     spans: list[Span] = []
     position = 0
-    for entity in _entities([word.text for word in words], policies):
+    for entity in entities:
         hidden = words[entity.first : entity.last]
         left += words[position : entity.first]
         left.append(_standing_for(hidden, entity.text))
@@ -76,13 +94,35 @@ def redact_text(text: str, policies: Sequence[PiiPolicy]) -> str:
 
     Raises :class:`~ml.errors.ExtraMissing` if presidio is not installed.
     """
-    found = list(re.finditer(r"\S+", text))
-    left: list[str] = []
-    position = 0
-    for entity in _entities([word[0] for word in found], policies):
-        left += [text[position : found[entity.first].start()], entity.text]
-        position = found[entity.last - 1].end()
-    return "".join([*left, text[position:]])
+    return redact_passages([text], policies)[0]
+
+
+def redact_passages(texts: Sequence[str], policies: Sequence[PiiPolicy]) -> list[str]:
+    """Return consecutive ``texts``, each with everything replaced that ``policies`` cover.
+
+    They are read as one, so that a number may go from one into the next: what stands for it is
+    in the text where it begins, and of the others, which may become empty, nothing of it is left.
+
+    Raises :class:`~ml.errors.ExtraMissing` if presidio is not installed.
+    """
+    words = [
+        (number, word)
+        for number, text in enumerate(texts)
+        for word in re.finditer(r"(\S+)\s*", text)
+    ]
+    left = ["" for _ in texts]
+    positions = [0 for _ in texts]
+    for entity in _entities([word[1] for _, word in words], policies):
+        standing = entity.text
+        for number, group in groupby(words[entity.first : entity.last], key=itemgetter(0)):
+            hidden = [word for _, word in group]
+            left[number] += texts[number][positions[number] : hidden[0].start()] + standing
+            positions[number] = hidden[-1].end(1) if standing else hidden[-1].end()
+            standing = ""
+    return [
+        done + text[position:]
+        for done, text, position in zip(left, texts, positions, strict=True)
+    ]
 
 
 def _standing_for(hidden: Sequence[Word], text: str) -> Word:
@@ -95,11 +135,24 @@ def _standing_for(hidden: Sequence[Word], text: str) -> Word:
     )
 
 
+def _with_number(
+    entities: Sequence[_Entity], number: CutNumber, words: Sequence[str]
+) -> list[_Entity]:
+    """Return the entities with a cut number, joined to what was found in it."""
+    inside = [e for e in entities if e.first < number.last and number.first < e.last]
+    policy = inside[0].policy if inside else number.policy
+    first = min([number.first, *(entity.first for entity in inside)])
+    last = max([number.last, *(entity.last for entity in inside)])
+    text = dressed(words, f"[{policy.upper()}]", first, last).text
+    others = [entity for entity in entities if entity not in inside]
+    return sorted([*others, _Entity(policy, text, first, last)], key=lambda e: e.first)
+
+
 def _entities(words: Sequence[str], policies: Sequence[PiiPolicy]) -> Iterator[_Entity]:
     """Yield what the policies cover, in order and without overlaps."""
     if not policies:
         return
-    engine = engines.engine()
+    engine = pii_engine()
     pieces = written(words)
     done = 0
     for start in range(0, len(pieces), _STRETCH):
@@ -126,11 +179,15 @@ def _placed(stretch: Written, findings: Sequence[Finding]) -> list[_Entity]:
     covers: list[_Cover | None] = [None] * len(stretch.pieces)
     for number, finding in enumerate(sorted(findings, key=lambda f: (-f.score, f.start - f.end))):
         (low, start), (high, end) = stretch.at(finding.start), stretch.at(finding.end - 1)
-        within = range(low, high + 1)
-        if not all(_may_cover(covers[n], stretch.pieces[n], finding.policy) for n in within):
+        within = [
+            n for n in range(low, high + 1) if not _REDACTED.fullmatch(stretch.pieces[n].text)
+        ]
+        before = [cover for n in within if (cover := covers[n])]
+        if any(cover.policy != finding.policy for cover in before):
             continue
+        entity = before[0].entity if before else number
         for n in within:
-            piece = _Cover(finding.policy, number, start if n == low else 0,
+            piece = _Cover(finding.policy, entity, start if n == low else 0,
                            end + 1 if n == high else len(stretch.pieces[n].text))  # fmt: skip
             covers[n] = piece.joined(covers[n])
     return list(_runs(stretch, covers))
@@ -141,7 +198,7 @@ class _Cover:
     """What of a piece is hidden: the characters ``start`` to before ``end``."""
 
     policy: PiiPolicy
-    finding: int
+    entity: int
     start: int
     end: int
 
@@ -149,12 +206,7 @@ class _Cover:
         if other is None:
             return self
         start, end = min(self.start, other.start), max(self.end, other.end)
-        return _Cover(self.policy, self.finding, start, end)
-
-
-def _may_cover(cover: _Cover | None, piece: Piece, policy: PiiPolicy) -> bool:
-    free = cover is None or cover.policy == policy
-    return free and not PLACEHOLDER.search(piece.text)
+        return _Cover(self.policy, self.entity, start, end)
 
 
 def _runs(stretch: Written, covers: Sequence[_Cover | None]) -> Iterator[_Entity]:
@@ -176,12 +228,18 @@ def _belong(text: str, cover: _Cover | None, following: _Cover) -> bool:
     """Whether two covers of neighbouring pieces, the first with this text, hide one entity."""
     if cover is None or cover.policy != following.policy:
         return False
-    return cover.finding == following.finding or text[-1].isalnum()
+    return cover.entity == following.entity or text[-1].isalnum()
 
 
 def _replaced(first: str, last: str, opening: _Cover, closing: _Cover) -> str:
-    """Return the placeholder with the punctuation before and after what it stands for."""
-    before = first[: opening.start]
-    after = _POSSESSIVE.search(last[closing.end :])
+    """Return the placeholder with the punctuation before and after what it stands for.
+
+    Not with brackets, which it has itself.
+    """
+    before, behind = (
+        TAG.sub("", text).translate(_BRACKETS)
+        for text in (first[: opening.start], last[closing.end :])
+    )
     kept = "" if any(map(str.isalnum, before)) else before
+    after = _POSSESSIVE.search(behind)
     return f"{kept}[{closing.policy.upper()}]{after[0] if after else ''}"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from ml.options import PII_POLICIES
 from ml.text.pii.spoken_internet import address_at
 from ml.text.pii.spoken_numbers import Number, number_at, word_set
 from ml.text.sentences import MAX_WORD_CHARACTERS
@@ -23,14 +24,20 @@ MIN_IDENTIFIER_DIGITS: Final = 7
 MAX_IDENTIFIER_DIGITS: Final = 40
 """Longer ones are nobody's number, as when somebody recites pi."""
 
-PLACEHOLDER: Final = re.compile(r"\[[A-Z_]+\]")
+PLACEHOLDER: Final = re.compile(rf"\[(?:{'|'.join(PII_POLICIES).upper()})\]")
 """What stands for something that was redacted before."""
+TAG: Final = re.compile(r"\[[^\W\d]+\]")
+"""What is no speech: a placeholder, or a remark such as "[LAUGHS]"."""
 
-_AROUND: Final = re.compile(r"^([^\w+@/\[]*)(.*?)([^\w\]/]*)$", re.DOTALL)
+_GLUED: Final = re.compile(rf"(?<=\w)(?={TAG.pattern})|(?<=\])(?=\w)")
+_AROUND: Final = re.compile(
+    rf"^((?:{TAG.pattern}|[^\w+@/\[])*)(.*?)((?:{TAG.pattern}|[^\w\]/])*)$", re.DOTALL
+)
 _CURLY: Final = str.maketrans({"\u2019": "'", "\u2011": "-", "\u2013": "-"})
 _YEAR: Final = re.compile(r"(?:19|20)\d\d")
 _ISO_DATE: Final = re.compile(r"(?:19|20)\d\d-\d\d-\d\d")
-_FILLERS: Final = word_set("um uh er okay ok yeah right then dash hyphen")
+FILLERS: Final = word_set("um uh er okay ok yeah right then dash hyphen")
+"""What may stand between the digits of a number."""
 _MAX_FILLERS: Final = 2
 _LOCAL_NUMBER: Final = 7
 _LETTER_O: Final = ("o", "oh")
@@ -44,9 +51,10 @@ _IBAN: Final = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A stretch of the written form, without spaces, and its words ``first`` to ``last``."""
+    """A stretch of the written form, and its words ``first`` to ``last``."""
 
     text: str
+    """Without spaces but for those that part a word from the tag it was glued to."""
     first: int
     last: int
     """Position after the last of its words."""
@@ -74,7 +82,7 @@ def written(words: Sequence[str]) -> list[Piece]:
     ``words`` hold no white space and are not empty. Of an endless one the beginning is read:
     spaCy's time grows with the square of its length.
     """
-    words = [word[:MAX_WORD_CHARACTERS] for word in words]
+    words = [_GLUED.sub(" ", word[:MAX_WORD_CHARACTERS]) for word in words]
     bare = [bare_word(word) for word in words]
     pieces: list[Piece] = []
     position = 0
@@ -90,7 +98,7 @@ def written(words: Sequence[str]) -> list[Piece]:
 
 
 def bare_word(word: str) -> str:
-    """Return a word in lower case without the punctuation around it."""
+    """Return a word in lower case without the punctuation and the tags around it."""
     match = _AROUND.match(word.translate(_CURLY))
     return match[2].lower() if match else word
 
@@ -109,7 +117,7 @@ def _address(
         pieces.pop()
     gap = pieces[-1].last if pieces else 0
     pieces += [Piece(words[n], n, n + 1) for n in range(gap, address.start)]
-    return [_dressed(words, address.text, address.start, address.end)]
+    return [dressed(words, address.text, address.start, address.end)]
 
 
 def _code(words: Sequence[str], bare: Sequence[str], position: int) -> list[Piece]:
@@ -123,7 +131,7 @@ def _code(words: Sequence[str], bare: Sequence[str], position: int) -> list[Piec
             break
         text += number.digits if number else bare[following].upper()
         following = number.end if number else following + 1
-    return [_dressed(words, text, position, following)] if is_iban(text) else []
+    return [dressed(words, text, position, following)] if is_iban(text) else []
 
 
 def is_iban(text: str) -> bool:
@@ -134,7 +142,7 @@ def is_iban(text: str) -> bool:
 
 def _numbers(words: Sequence[str], bare: Sequence[str], position: int) -> Iterator[Piece]:
     """Write the run of numbers that begins at a position: one identifier, or group by group."""
-    run = _run(bare, position)
+    run = number_run(bare, position)
     if not run or (len(run) == 1 and bare[position] in _LETTER_O):
         return
     start = position
@@ -142,7 +150,7 @@ def _numbers(words: Sequence[str], bare: Sequence[str], position: int) -> Iterat
     if len(run) > 1 and _is_identifier(run, digits):
         if len(digits) == _LOCAL_NUMBER:
             digits = f"{digits[:3]}-{digits[3:]}"
-        yield _dressed(words, digits, position, run[-1].end)
+        yield dressed(words, digits, position, run[-1].end)
         return
     for group in _groups(words, run, start):
         first = start
@@ -150,12 +158,12 @@ def _numbers(words: Sequence[str], bare: Sequence[str], position: int) -> Iterat
         spoken = not (len(group) == 1 and bare[first][:1] in "+(0123456789" and start == first + 1)
         text = "".join(number.digits for number in group)
         if spoken and _is_readable(text, group[0].amount):
-            yield _dressed(words, text, first, start)
+            yield dressed(words, text, first, start)
         else:
             yield from (Piece(words[n], n, n + 1) for n in range(first, start))
 
 
-def _run(bare: Sequence[str], position: int) -> list[Number]:
+def number_run(bare: Sequence[str], position: int) -> list[Number]:
     """Return the consecutive numbers from a position on, fillers between them left out."""
     run: list[Number] = []
     following = position
@@ -165,7 +173,7 @@ def _run(bare: Sequence[str], position: int) -> list[Number]:
         run.append(number)
         following = number.end
         for _ in range(_MAX_FILLERS):
-            following += following < len(bare) and bare[following] in _FILLERS
+            following += following < len(bare) and bare[following] in FILLERS
     return run
 
 
@@ -196,8 +204,8 @@ def _groups(words: Sequence[str], run: Sequence[Number], start: int) -> Iterator
     yield group
 
 
-def _dressed(words: Sequence[str], text: str, first: int, last: int) -> Piece:
-    """Put the punctuation before the first and after the last word around their new text."""
+def dressed(words: Sequence[str], text: str, first: int, last: int) -> Piece:
+    """Put the punctuation before the first and after the last of some words around a new text."""
     opening, closing = _AROUND.match(words[first]), _AROUND.match(words[last - 1])
     before = opening[1] if opening else ""
     after = closing[3] if closing else ""

@@ -135,10 +135,11 @@ class Cluster:
         texts = [f"{random.getrandbits(64):x} {seconds} {behaviour}" for _ in range(count)]
         return [self.jobs.submit(NewJob("text", text)).id for text in texts]
 
-    def upload(self, recording: Path) -> UUID:
+    def upload(self, recording: Path, **options: dict[str, object]) -> UUID:
+        """Submit a recording, with options by section."""
         key = f"uploads/{recording.name}"
         ArtifactStore(self.artifact_url).write_file(key, recording)
-        return self.jobs.submit(NewJob("upload", key)).id
+        return self.jobs.submit(NewJob("upload", key, options)).id
 
     def post(self, text: str) -> UUID:
         """Submit a job over HTTP as a client does: again and again until it is accepted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 from analyses import make_analysis
@@ -187,3 +188,72 @@ def test_a_result_before_its_time(client, jobs):
     assert (reply.status_code, reply.json["code"]) == (409, "job.not_finished")
     reply = client.get(f"/jobs/{jobs.failed()}/result")
     assert (reply.status_code, reply.json["code"]) == (409, "job.failed")
+
+
+def redacted(services, key="audio/redacted/1.wav", content=b"RIFF silence"):
+    services.artifacts.write(key, content)
+    return replace(make_analysis(), redacted_audio=key)
+
+
+def test_the_redacted_recording_can_be_fetched(client, jobs, services):
+    job_id = jobs.completed(redacted(services))
+    reply = client.get(f"/jobs/{job_id}/audio")
+    assert (reply.status_code, reply.content_type) == (200, "audio/wav")
+    assert reply.data == b"RIFF silence"
+
+
+def test_a_job_without_a_redacted_recording_says_so(client, jobs, services):
+    plain = jobs.completed()
+    expired = jobs.completed(redacted(services))
+    services.artifacts.delete("audio/redacted/1.wav")
+    for job_id in (plain, expired):
+        reply = client.get(f"/jobs/{job_id}/audio")
+        assert (reply.status_code, reply.json["code"]) == (404, "job.no_audio")
+    assert client.get(f"/jobs/{jobs.queued()}/audio").status_code == 409
+
+
+def test_options_come_back_under_the_names_they_were_given(client):
+    options = {
+        "diarize": True,
+        "speakers": 2,
+        "language": "de",
+        "translate": True,
+        "redact_pii": ["person_name", "url"],
+        "redact_audio": True,
+        "prosody": True,
+    }
+    reply = client.post("/jobs", json={"url": "https://example.org/a.mp3", "options": options})
+    assert reply.status_code == 202
+    assert reply.json["options"] == options
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"redact_pii": ["shoe_size"]},
+        {"redact_pii": "person_name"},
+        {"speakers": 0},
+        {"speakers": 51},
+        {"min_speakers": 5, "max_speakers": 2},
+        {"language": "German"},
+        {"diarize": "yes"},
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_done(client, options, services):
+    reply = client.post("/jobs", json={"url": "https://example.org/a.mp3", "options": options})
+    assert reply.status_code == 422
+    assert reply.json["code"] in ("request.invalid", "option.invalid")
+    assert services.jobs.list("local", None, None, 10).jobs == ()
+
+
+@pytest.mark.parametrize("options", [{"redact_pii": True}, {"redact_audio": True}])
+def test_a_text_that_shall_be_redacted_shows_no_title(client, options):
+    reply = client.post("/jobs", json={"text": "I am Ann.", "options": options})
+    assert reply.status_code == 202
+    assert reply.json["title"] is None
+
+
+def test_of_a_text_nothing_is_kept_but_its_result(client, services):
+    reply = client.post("/jobs", json={"text": "I am Ann."})
+    client.delete(f"/jobs/{reply.json['id']}")
+    assert services.jobs.get(uuid.UUID(reply.json["id"]), "local").source == ""

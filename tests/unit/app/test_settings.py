@@ -223,3 +223,13 @@ def test_loading_settings_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"numpy", "spacy", "flask", "celery", "sqlalchemy", "faster_whisper", "onnxruntime"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_what_the_operator_redacts_no_job_can_switch_off() -> None:
+    settings = Settings.load(privacy={"redact_pii": ["person_name"], "redact_audio": True})
+    for asked in ({}, {"redact_pii": False, "redact_audio": False}):
+        options = settings.pipeline_options({"privacy": asked})
+        assert options.privacy.policies == ("person_name",)
+        assert options.privacy.redact_audio
+    more = settings.pipeline_options({"privacy": {"redact_pii": ["url"]}})
+    assert more.privacy.policies == ("person_name", "url")

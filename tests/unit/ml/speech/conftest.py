@@ -5,13 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from media import samples_of
 
 from ml.artifacts import ArtifactStore
 from ml.options import PipelineOptions
-from ml.source.decode import decode
 from ml.source.fetch import fetch
-from ml.source.wav import read_span
-from ml.stage import Context, Input, Recording, Span
+from ml.stage import Context, Input, Recording
 
 
 @pytest.fixture
@@ -29,14 +28,6 @@ def recorded(tmp_path: Path) -> Callable[[Path], tuple[Context, Recording]]:
 
 
 @pytest.fixture
-def samples(jfk: Path, tmp_path: Path) -> Callable[[str], np.ndarray]:
+def samples(jfk: Path) -> Callable[[str], np.ndarray]:
     """Return the samples of one of the clips of the tests, at 16 kHz."""
-
-    def read(name: str) -> np.ndarray:
-        target = tmp_path / "samples.wav"
-        with jfk.with_name(name).open("rb") as file:
-            decoded = decode(file, target, max_seconds=60)
-        with target.open("rb") as wav:
-            return read_span(wav, Span(0.0, decoded.duration))
-
-    return read
+    return lambda name: samples_of(jfk.with_name(name))

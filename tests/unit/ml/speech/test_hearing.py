@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
 from itertools import pairwise
 
 import numpy as np
@@ -65,8 +66,13 @@ class Forgetful:
         return [said[:2] for said in heard] if len(self.calls) == 1 else heard
 
 
-def bare(words: Sequence[Word]) -> set[str]:
-    return {word.text.strip(",.").lower() for word in words}
+def test_what_was_said_twice_stays_twice() -> None:
+    said = [Word("no", n, n + 0.2, 0.9) for n in (1.0, 1.25, 1.5)]
+    assert merged(said, [Word("later", 5.0, 5.5, 0.9)])[:3] == said
+
+
+def bare(words: Sequence[Word]) -> list[str]:
+    return [word.text.strip(",.").lower() for word in words]
 
 
 def test_a_lost_rest_is_recovered(samples) -> None:
@@ -76,7 +82,8 @@ def test_a_lost_rest_is_recovered(samples) -> None:
     engine = Forgetful(load("tiny.en", 0))
     again = Listener(engine, "en", 5, 16).hear(audio, speech)
     assert len(engine.calls) == 2
-    assert len(bare(whole) - bare(again)) <= 2
+    alike = SequenceMatcher(None, bare(whole), bare(again), autojunk=False).ratio()
+    assert alike > 0.85
     assert all(a.start <= b.start for a, b in pairwise(again))
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from ml.errors import LanguageUnsupported
+from ml.errors import Cancelled, LanguageUnsupported
 from ml.options import PipelineOptions, PrivacyOptions, TranscriptionOptions
+from ml.speech.activity import speech_probabilities
+from ml.speech.engines.whisper import load
+from ml.speech.hearing import Listener
 from ml.speech.languages import spoken
 from ml.speech.transcribe import transcribe
+from ml.speech.translation import translated
 from ml.text.segment import segment_speech
 
 ELSEWHERE = "large-v3"
@@ -47,6 +52,27 @@ def test_english_is_assumed_where_nothing_can_tell(samples, windows: int) -> Non
     options = TranscriptionOptions(multilingual_model=ELSEWHERE)
     found = spoken(options, [samples("spanish.flac")] * windows)
     assert (found.language, found.probability) == ("en", None)
+
+
+def test_a_quotation_at_the_beginning_does_not_make_a_recording_foreign(samples) -> None:
+    english = samples("LJ001-0001.wav")
+    found = spoken(TranscriptionOptions(), [samples("spanish.flac"), english, english])
+    assert found.language == "en"
+
+
+def test_a_translation_that_nobody_waits_for_stops(samples) -> None:
+    audio = np.tile(samples("spanish.flac"), 12)
+    speech = speech_probabilities(audio)
+    listener = Listener(load("base", 0), "es", 5, 1)
+    calls: list[float] = []
+
+    def advance(fraction: float) -> None:
+        calls.append(fraction)
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        translated(listener, audio, speech, [], advance)
+    assert len(calls) == 1
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import pytest
 
 from ml.artifacts import ArtifactStore
 from ml.errors import LanguageUnsupported, TextEmpty, TextTooLong
-from ml.options import ClassificationOptions, PipelineOptions
+from ml.options import ClassificationOptions, PipelineOptions, PrivacyOptions
 from ml.results import Word
-from ml.stage import Context, Input, Recording, Sentences, Span, Transcript
+from ml.stage import Context, Input, Passage, Recording, Sentences, Span, Transcript
 from ml.text.features import FEATURE_NAMES, FEATURES_VERSION
 from ml.text.segment import (
+    ASSUMED_LANGUAGE_NOTE,
     NO_SPEECH_NOTE,
     UNSURE_LANGUAGE_NOTE,
     segment_speech,
@@ -66,6 +67,79 @@ def test_times_never_go_back_nor_past_the_end(tmp_path: Path) -> None:
 def test_no_speech_is_a_result_with_a_note(tmp_path: Path) -> None:
     said = spoken(tmp_path, heard())
     assert (said.sentences, said.features, said.notes) == ((), (), (NO_SPEECH_NOTE,))
+
+
+def spanish(*words: tuple[str, float, float], passages: tuple[Passage, ...]) -> Transcript:
+    return replace(heard(*words), language="es", passages=passages)
+
+
+def test_a_translation_stands_beside_what_was_said(tmp_path: Path) -> None:
+    part = spanish(
+        ("hola", 0.5, 0.9),
+        ("amigo", 1.0, 1.4),
+        ("adiós", 3.2, 3.6),
+        passages=(Passage(0.0, 2.0, "Hello friend."), Passage(3.0, 4.0, "Goodbye.")),
+    )
+    said = spoken(tmp_path, part)
+    assert [(s.text, s.original_text) for s in said.sentences] == [
+        ("Hello friend.", "hola amigo"),
+        ("Goodbye.", "adiós"),
+    ]
+    assert [len(s.words) for s in said.sentences] == [2, 1]
+    assert (said.language, said.language_probability) == ("es", 1.0)
+    assert said.notes == ("Translated from Spanish before it was classified.",)
+
+
+def test_parts_in_different_languages_all_stay(tmp_path: Path) -> None:
+    said = spoken(
+        tmp_path,
+        heard(("I", 0.1, 0.2), ("am", 0.3, 0.4), ("happy.", 0.5, 0.9)),
+        spanish(("hola", 4.0, 4.5), passages=(Passage(4.0, 5.0, "Hello."),)),
+        heard(("So", 7.0, 7.2), ("am", 7.2, 7.4), ("I.", 7.4, 7.6)),
+    )
+    assert [(s.index, s.text) for s in said.sentences] == [
+        (0, "I am happy."),
+        (1, "Hello."),
+        (2, "So am I."),
+    ]
+    assert said.language == "en"
+
+
+def test_a_passage_of_several_sentences_becomes_several(tmp_path: Path) -> None:
+    passages = (Passage(0.0, 4.0, "I won! Did you?"), Passage(3.0, 5.0, "No."))
+    said = spoken(tmp_path, spanish(("gané", 0.2, 0.8), passages=passages))
+    assert [s.text for s in said.sentences] == ["I won!", "Did you?", "No."]
+    now = 0.0
+    for sentence in said.sentences:
+        assert now <= sentence.start <= sentence.end
+        now = sentence.end
+
+
+def test_a_language_that_had_to_be_assumed_is_said_to_be(tmp_path: Path) -> None:
+    assumed = replace(heard(("Hi.", 0.0, 0.5)), language_probability=None)
+    assert spoken(tmp_path, assumed).notes == (ASSUMED_LANGUAGE_NOTE,)
+
+
+def test_a_change_of_speaker_ends_a_sentence(tmp_path: Path) -> None:
+    words = [("Are", "A"), ("you", "A"), ("well", "B"), ("enough", "B")]
+    said = spoken(
+        tmp_path,
+        replace(
+            heard(),
+            words=tuple(
+                Word(text, n * 0.3, n * 0.3 + 0.2, 0.9, who) for n, (text, who) in enumerate(words)
+            ),
+        ),
+    )
+    assert [(s.text, s.speaker) for s in said.sentences] == [("Are you", "A"), ("well enough", "B")]
+
+
+def test_a_foreign_text_is_refused_before_it_is_redacted(tmp_path: Path) -> None:
+    text = "Meine Telefonnummer ist 0170 1234567, mein Name ist Jürgen Müller und ich bin froh."
+    foreign = context(tmp_path, text)
+    foreign.options = replace(foreign.options, privacy=PrivacyOptions(redact_pii=True))
+    with pytest.raises(LanguageUnsupported):
+        segment_text(foreign)
 
 
 def test_features_that_are_switched_off_are_not_computed(tmp_path: Path) -> None:

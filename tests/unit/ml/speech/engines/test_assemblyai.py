@@ -31,7 +31,6 @@ from ml.errors import (
     Cancelled,
     EmotionClfError,
     ExtraMissing,
-    LanguageUnsupported,
     OptionInvalid,
     SpeechAuth,
     SpeechFailed,
@@ -182,14 +181,17 @@ def test_the_language_is_found_out(engine: Engine, server: AssemblyAIServer) -> 
 
 
 def test_the_language_is_given(engine: Engine, server: AssemblyAIServer) -> None:
-    heard = engine(language="de")
-    assert order(server) == {"language_code": "de"}
-    assert (heard.language, heard.language_probability) == ("de", None)
+    heard = engine(language="en")
+    assert order(server) == {"language_code": "en"}
+    assert (heard.language, heard.language_probability) == ("en", None)
 
 
-def test_a_language_that_the_service_does_not_know(engine: Engine) -> None:
-    with pytest.raises(LanguageUnsupported, match=r"transcription\.language"):
-        engine(language="kw")
+def test_another_language_is_refused_before_anything_is_sent(
+    engine: Engine, server: AssemblyAIServer
+) -> None:
+    with pytest.raises(OptionInvalid, match=r"transcription\.language"):
+        engine(language="de")
+    assert server.sent == []
 
 
 CONVERSATION = (
@@ -530,7 +532,7 @@ def test_neither_key_nor_text_is_logged(engine: Engine, caplog: pytest.LogCaptur
 def test_translation_is_refused_before_anything_is_sent(
     engine: Engine, server: AssemblyAIServer
 ) -> None:
-    with pytest.raises(OptionInvalid, match="faster-whisper"):
+    with pytest.raises(OptionInvalid, match="does not translate"):
         engine(translate=True)
     assert server.sent == []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,27 @@ def test_every_voice_is_found_in_one_block_and_in_many(count: int, length: int) 
     assert alike.shape == (count, count)
     assert sorted(alike.argmax(axis=0)) == list(range(count))
     assert alike.max(axis=0).min() > 0.9
+
+
+def test_voices_in_noise_are_found_in_hours() -> None:
+    voices = people(5)
+    vectors = windows(voices, np.arange(10_000) // 2_000, noise=0.13)
+    # Of a single window one can hardly say that it is like another of the same voice.
+    assert np.mean(vectors[:200] @ vectors[:200].T) < 0.3
+    alike = found(vectors) @ voices.T
+    assert alike.shape == (5, 5)
+    assert alike.max(axis=0).min() > 0.9
+
+
+def test_memory_does_not_grow_with_the_square_where_nothing_is_alike() -> None:
+    vectors = windows(people(1), np.zeros(10_000, int), noise=10.0)
+    tracemalloc.start()
+    voices = found(vectors)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert voices.shape[1] == SIZE
+    # All cosines at once would take 400 MB.
+    assert most < 60e6
 
 
 def test_odd_sounds_are_not_speakers() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.errors import Cancelled
 from ml.options import DiarizationOptions
 from ml.results import Word
 from ml.speech.activity import speech_probabilities, speech_regions
@@ -72,6 +73,14 @@ def test_turns_are_in_order_and_do_not_overlap(samples: Samples) -> None:
 
 def test_where_nobody_speaks_there_are_no_turns() -> None:
     assert turns([], DiarizationOptions(enabled=True)) == []
+
+
+def test_cancelling_ends_the_work(samples: Samples) -> None:
+    def check() -> None:
+        raise Cancelled()
+
+    with pytest.raises(Cancelled):
+        turns(heard(samples("jfk.flac")), DiarizationOptions(enabled=True), check)
 
 
 def test_names_go_on_after_the_alphabet() -> None:
