@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
-_CHATTY = ("celery.worker.strategy", "celery.app.trace", "alembic")
-"""They say of each task what our own lines say better."""
+_CHATTY = ("celery.worker.strategy", "celery.app.trace", "alembic", "presidio-analyzer")
+"""They say of each task what our own lines say better, or, as presidio may, words that somebody
+wanted to have redacted."""
 _QUERY = re.compile(r"(\bhttps?://[^\s?#\"']+)[?#][^\s\"']*", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE)
 

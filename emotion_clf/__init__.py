@@ -20,25 +20,33 @@ if TYPE_CHECKING:
     from ml.errors import EmotionClfError
     from ml.options import (
         ClassificationOptions,
+        DiarizationOptions,
         PipelineOptions,
+        PrivacyOptions,
+        ProsodyOptions,
         SourceOptions,
         SummaryOptions,
         TranscriptionOptions,
     )
-    from ml.results import Analysis, Prediction, Segment, Summary
+    from ml.results import Analysis, Prediction, Prosody, Segment, Summary, Word
 
 __all__ = [
     "Analysis",
     "ClassificationOptions",
+    "DiarizationOptions",
     "EmotionClfError",
     "EmotionPredictor",
     "PipelineOptions",
     "Prediction",
+    "PrivacyOptions",
+    "Prosody",
+    "ProsodyOptions",
     "Segment",
     "SourceOptions",
     "Summary",
     "SummaryOptions",
     "TranscriptionOptions",
+    "Word",
     "__version__",
 ]
 
@@ -46,14 +54,19 @@ _HOMES = {
     "EmotionPredictor": "emotion_clf.predictor",
     "EmotionClfError": "ml.errors",
     "ClassificationOptions": "ml.options",
+    "DiarizationOptions": "ml.options",
     "PipelineOptions": "ml.options",
+    "PrivacyOptions": "ml.options",
+    "ProsodyOptions": "ml.options",
     "SourceOptions": "ml.options",
     "SummaryOptions": "ml.options",
     "TranscriptionOptions": "ml.options",
     "Analysis": "ml.results",
     "Prediction": "ml.results",
+    "Prosody": "ml.results",
     "Segment": "ml.results",
     "Summary": "ml.results",
+    "Word": "ml.results",
 }
 
 

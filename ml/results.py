@@ -52,7 +52,7 @@ class Word:
     end: float
     probability: float
     speaker: str | None = None
-    """Who says it: "A", "B", … in the order of their first word; None where nobody asked."""
+    """Who says it: "A", "B", … in the order they are first heard; None where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,13 +12,13 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 
 from app.api.identity import current_owner
+from app.api.options import Options
 from app.api.presentation import job_path, shown_job
 from app.api.result_schema import ANALYSIS
 from app.api.schemas import (
     JobPage,
     JobQuery,
     JobSchema,
-    Options,
     ResultQuery,
     TextSubmission,
     UrlSubmission,

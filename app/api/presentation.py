@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import url_for
 
-from app.api.schemas import OPTIONS
+from app.api.options import OPTIONS
 from app.api.services import services
 from app.jobs import JOB_TRANSITIONS, Job, JobStatus, terminal
 

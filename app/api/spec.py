@@ -13,7 +13,8 @@ from flask_smorest.spec import prepare_response
 from werkzeug.exceptions import HTTPException
 
 from app.api import problems, result_schema
-from app.api.schemas import Problem, policies_schema
+from app.api.options import policies_schema
+from app.api.schemas import Problem
 
 View = TypeVar("View", bound=Callable[..., Any])
 

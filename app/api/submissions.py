@@ -10,8 +10,9 @@ from werkzeug.exceptions import UnsupportedMediaType
 
 from app.api.errors import RequestInvalid, RequestMalformed
 from app.api.identity import current_owner
+from app.api.options import OPTIONS, Options
 from app.api.problems import field_errors
-from app.api.schemas import OPTIONS, Options, TextSubmission, UrlSubmission
+from app.api.schemas import TextSubmission, UrlSubmission
 from app.api.services import services
 from app.api.uploads import FORM_TYPE, store_upload, title_of, uploaded_file
 from app.jobs import Job, NewJob

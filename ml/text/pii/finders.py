@@ -55,7 +55,7 @@ CUES: Final[dict[str, str]] = {
     }.items()
     for word in words.split()
 }
-"""What a number is about that one of these words stands near to."""
+"""What a number is that has one of these words near it."""
 UNITS: Final = word_set(
     "dollars dollar euros euro pounds cents percent people miles kilometers kilometres meters "
     "metres years days hours minutes seconds times users votes copies views units points steps "

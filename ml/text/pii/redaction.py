@@ -116,12 +116,12 @@ def redact_passages(texts: Sequence[str], policies: Sequence[PiiPolicy]) -> list
         standing = entity.text
         for number, group in groupby(words[entity.first : entity.last], key=itemgetter(0)):
             hidden = [word for _, word in group]
-            left[number] += texts[number][positions[number] : hidden[0].start()] + standing
-            positions[number] = hidden[-1].end(1) if standing else hidden[-1].end()
+            if standing:
+                left[number] += texts[number][positions[number] : hidden[0].start()] + standing
+            positions[number] = hidden[-1].end(1 if standing else 0)
             standing = ""
     return [
-        done + text[position:]
-        for done, text, position in zip(left, texts, positions, strict=True)
+        done + text[position:] for done, text, position in zip(left, texts, positions, strict=True)
     ]
 
 
@@ -138,7 +138,7 @@ def _standing_for(hidden: Sequence[Word], text: str) -> Word:
 def _with_number(
     entities: Sequence[_Entity], number: CutNumber, words: Sequence[str]
 ) -> list[_Entity]:
-    """Return the entities with a cut number, joined to what was found in it."""
+    """Return the entities and a cut number, which becomes one with what was found in it."""
     inside = [e for e in entities if e.first < number.last and number.first < e.last]
     policy = inside[0].policy if inside else number.policy
     first = min([number.first, *(entity.first for entity in inside)])

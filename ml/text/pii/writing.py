@@ -26,8 +26,8 @@ MAX_IDENTIFIER_DIGITS: Final = 40
 
 PLACEHOLDER: Final = re.compile(rf"\[(?:{'|'.join(PII_POLICIES).upper()})\]")
 """What stands for something that was redacted before."""
-TAG: Final = re.compile(r"\[[^\W\d]+\]")
-"""What is no speech: a placeholder, or a remark such as "[LAUGHS]"."""
+TAG: Final = re.compile(r"\[[^\W\d]\w*\]")
+"""What is no speech: a placeholder, "[LAUGHS]" or "[SPEAKER_01]"."""
 
 _GLUED: Final = re.compile(rf"(?<=\w)(?={TAG.pattern})|(?<=\])(?=\w)")
 _AROUND: Final = re.compile(

@@ -50,3 +50,20 @@ def test_logs_are_json_lines_without_secrets() -> None:
     assert theirs["event"] == "to redis://host"
     assert "ValueError" in broken["exception"]
     assert "secret" not in done.stderr
+
+
+CHATTY = """
+import logging
+from app.logging import configure_logging
+configure_logging("debug", "test")
+logging.getLogger("presidio-analyzer").debug("what somebody said")
+logging.getLogger("ours").debug("seen")
+"""
+
+
+def test_libraries_that_log_what_was_said_are_not_heard() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHATTY], capture_output=True, text=True, check=True
+    )
+    (line,) = done.stderr.splitlines()
+    assert json.loads(line)["event"] == "seen"

@@ -12,15 +12,20 @@ def test_the_public_names() -> None:
     assert emotion_clf.__all__ == [
         "Analysis",
         "ClassificationOptions",
+        "DiarizationOptions",
         "EmotionClfError",
         "EmotionPredictor",
         "PipelineOptions",
         "Prediction",
+        "PrivacyOptions",
+        "Prosody",
+        "ProsodyOptions",
         "Segment",
         "SourceOptions",
         "Summary",
         "SummaryOptions",
         "TranscriptionOptions",
+        "Word",
         "__version__",
     ]
     assert all(hasattr(emotion_clf, name) for name in emotion_clf.__all__)

@@ -5,7 +5,8 @@ from dataclasses import fields
 
 import pytest
 
-from app.api.schemas import OPTIONS, URL_PATTERN
+from app.api.options import OPTIONS
+from app.api.schemas import URL_PATTERN
 from app.api.submissions import sections
 from app.api.uploads import title_of
 from ml.options import PipelineOptions

@@ -3,17 +3,20 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.errors import ExtraMissing
-from ml.options import PII_POLICIES
+from ml.options import PII_POLICIES, PiiPolicy
 from ml.results import Word
 from ml.stage import Span
-from ml.text.pii import engine as engines
-from ml.text.pii.redaction import redact, redact_text, require
+from ml.text.pii.engine import PiiEngine
+from ml.text.pii.redaction import redact, redact_passages, redact_text, require
+from ml.text.sentences import sentences_of_text
+from ml.text.utterances import utterances
 
 
 def spoken(text: str, speaker: str | None = None, *, begin: int = 0) -> list[Word]:
@@ -68,6 +71,7 @@ def hidden(text: str) -> str:
         ("the server is 192.168.1.20", "the server is [IP_ADDRESS]"),
         ("one ninety two dot one six eight dot one dot twenty", "[IP_ADDRESS]"),
         ("see https://example.com/help", "see [URL]"),
+        ("see example.com/help/. It helps", "see [URL]. It helps"),
         ("go to www dot example dot com slash help", "go to [URL]"),
     ],
 )  # fmt: skip
@@ -100,6 +104,113 @@ def test_personal_data_is_hidden(text: str, expected: str) -> None:
 )
 def test_other_words_stay(text: str) -> None:
     assert hidden(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("My name is John Smith. I am so happy today.",
+         "My name is [PERSON_NAME]. I am so happy today."),
+        ("my name is john smith. i am so happy today.",
+         "my name is [PERSON_NAME]. i am so happy today."),
+        ("Hi John. How are you?", "Hi [PERSON_NAME]. How are you?"),
+        ("Hi John. Mary is here.", "Hi [PERSON_NAME]. [PERSON_NAME] is here."),
+        ("I spoke with Mary Jones. It was fine.", "I spoke with [PERSON_NAME]. It was fine."),
+        ("Hello, Dr. Miller. She was nice.", "Hello, [PERSON_NAME]. She was nice."),
+        ("My name is John B. Smith. I am happy.", "My name is [PERSON_NAME]. I am happy."),
+    ],
+)  # fmt: skip
+def test_a_sentence_ends_where_it_ended(text: str, expected: str) -> None:
+    assert hidden(text) == expected
+    assert len(list(sentences_of_text(expected))) == len(list(sentences_of_text(text)))
+    left = redact(spoken(text), PII_POLICIES).words
+    assert len(list(utterances(left))) == expected.count(". ") + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[INFO]john.smith@gmail.com", "[EMAIL_ADDRESS]"),
+        ("Call [PAUSE]555-123-4567", "Call [PHONE_NUMBER]"),
+        ("[MARY]555-987-6543", "[PHONE_NUMBER]"),
+        ("my number is [SPEAKER_01]five five five oh one two three[PAUSE]",
+         "my number is [PHONE_NUMBER]"),
+        ("[LAUGHS]John Smith left.", "[PERSON_NAME] left."),
+        ("My brother John[LAUGHS] Smith left.", "My brother [PERSON_NAME] [PERSON_NAME] left."),
+        ("I met [Maria] Lopez.", "I met [PERSON_NAME]."),
+        ("[PHONE_NUMBER]john.smith@gmail.com", "[EMAIL_ADDRESS]"),
+    ],
+)  # fmt: skip
+def test_brackets_protect_nothing(text: str, expected: str) -> None:
+    assert hidden(text) == expected
+
+
+@pytest.mark.parametrize("text", ["That is good. [APPLAUSE] Thank you.", "[MUSIC] [MUSIC] yes"])
+def test_remarks_stay(text: str) -> None:
+    assert hidden(text) == text
+
+
+def cut(text: str, policies: Sequence[PiiPolicy] = PII_POLICIES) -> str:
+    """Redact what is said before ``|``, behind it, or between two as parts of a recording."""
+    parts = text.split("|")
+    number = 1 if len(parts) == 3 else int(len(parts[0]) == 0)
+    left = redact(
+        spoken(parts[number]), policies, open_start=number > 0, open_end=number < len(parts) - 1
+    )
+    return " ".join(word.text for word in left.words)
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ("My phone number is five five five,|", "My phone number is [PHONE_NUMBER],"),
+        ("|oh one two three. Thanks.", "[PHONE_NUMBER]. Thanks."),
+        ("|um, one two three|", "um, [PHONE_NUMBER]"),
+        ("My card is 4111 1111 um, okay.|", "My card is [CREDIT_CARD_NUMBER] um, okay."),
+        ("my account number is double four five|", "my account number is [ACCOUNT_NUMBER]"),
+        ("My social is five two three, forty-five,|",
+         "My social is [US_SOCIAL_SECURITY_NUMBER],"),
+        ("My number is 555-0123. Five five five|", "My number is [PHONE_NUMBER]"),
+        ("in that case, my number is five five five|",
+         "in that case, my number is [PHONE_NUMBER]"),
+    ],
+)  # fmt: skip
+def test_a_number_that_a_cut_goes_through_is_hidden_on_either_side(
+    part: str, expected: str
+) -> None:
+    assert cut(part) == expected
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "|",
+        "my number is five five|",
+        "five five five|",
+        "|five five five and so on",
+        "five five five, he said|",
+        "your order number is four five six|",
+        "it cost two thousand|",
+        "It cost $500.|",
+        "|300 dollars, please.",
+        " ".join(["five"] * 41) + "|",
+    ],
+)
+def test_other_numbers_at_a_cut_stay(part: str) -> None:
+    said = part.replace("|", "")
+    assert cut(part, ["person_name", "url"]) == said
+    if "five five five" not in part:
+        assert cut(part) == said
+
+
+def test_a_cut_number_becomes_what_was_asked_for() -> None:
+    assert cut("|five five five", ["account_number"]) == "[ACCOUNT_NUMBER]"
+    assert cut("my social is five five five|", ["phone_number"]) == "my social is five five five"
+
+
+def test_a_recording_that_ends_with_its_words_has_no_cut_numbers() -> None:
+    words = spoken("I counted five five five")
+    assert redact(words, PII_POLICIES).words == tuple(words)
 
 
 def test_only_the_policies_asked_for_are_applied() -> None:
@@ -137,6 +248,15 @@ def test_words_keep_their_spaces_in_a_text() -> None:
     assert hidden("Hi,\n my number  is 555 0123.\n") == "Hi,\n my number  is [PHONE_NUMBER].\n"
 
 
+def test_a_number_may_run_on_from_one_passage_into_the_next() -> None:
+    texts = ["My number is five five five,", " oh one", "two three. Thanks.", "", "I am Maria."]
+    assert redact_passages(texts, PII_POLICIES) == [
+        "My number is [PHONE_NUMBER].", "", "Thanks.", "", "I am [PERSON_NAME]."
+    ]  # fmt: skip
+    assert redact_passages(texts, []) == texts
+    assert redact_passages([], PII_POLICIES) == []
+
+
 @pytest.mark.parametrize("filler", range(330, 342))
 def test_nothing_is_lost_at_the_border_of_two_stretches(filler: int) -> None:
     said = "and then we went home " * (filler // 5) + "well " * (filler % 5)
@@ -155,7 +275,7 @@ def test_what_was_redacted_stays_as_it_is() -> None:
 
 PARTS = (
     "well five double oh Maria's (John) 555-0123. at dot com gmail my number is card social born "
-    "May 1982 street [PHONE_NUMBER] nineteen hundred and a@b.com, … ''"
+    "May 1982 street [PHONE_NUMBER] [HM]John one[HM] nineteen hundred and a@b.com, … ''"
 )
 SAID = st.lists(
     st.sampled_from(PARTS.split())
@@ -165,10 +285,12 @@ SAID = st.lists(
 
 
 @settings(deadline=None, max_examples=150)
-@given(SAID)
-def test_words_outside_of_entities_are_unchanged_and_in_order(said: list[str]) -> None:
+@given(SAID, st.booleans(), st.booleans())
+def test_words_outside_of_entities_are_unchanged_and_in_order(
+    said: list[str], open_start: bool, open_end: bool
+) -> None:
     words = spoken(" ".join(said))
-    redacted = redact(words, PII_POLICIES)
+    redacted = redact(words, PII_POLICIES, open_start=open_start, open_end=open_end)
     placeholders = [word for word in redacted.words if word not in words]
     assert len(placeholders) == len(redacted.spans)
     assert [Span(word.start, word.end) for word in placeholders] == list(redacted.spans)
@@ -187,8 +309,9 @@ def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", refused)
     monkeypatch.setattr(socket.socket, "connect", refused)
-    engine = engines._loaded.__wrapped__()
-    found = engine.findings("Write to Maria at j.smith@gmail.com or see example.co.uk", cased=True)
+    found = PiiEngine.load().findings(
+        "Write to Maria at j.smith@gmail.com or see example.co.uk", cased=True
+    )
     assert {finding.policy for finding in found} >= {"email_address", "url"}
 
 
@@ -208,7 +331,7 @@ def test_neither_torch_nor_transformers_is_needed() -> None:
 def test_without_presidio_the_error_names_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr("ml.text.pii.engine.find_spec", lambda name: None)
     with pytest.raises(ExtraMissing) as raised:
         require()
     assert "pip install 'emotion-clf[pii]'" in raised.value.advice
