@@ -17,8 +17,10 @@ import numpy.typing as npt
 from ml.results import Word
 from ml.speech.activity import FRAME_SECONDS, MAX_REGION_SECONDS, speech_regions
 from ml.speech.engines.engine import Engine
-from ml.speech.windows import Window, pack
-from ml.stage import Span
+from ml.speech.windows import Timed, Window, pack
+from ml.stage import Passage, Span
+
+Samples = npt.NDArray[np.float32]
 
 WINDOW_SECONDS = MAX_REGION_SECONDS + 1.0
 SECOND_WINDOW_SECONDS = 10.0
@@ -44,7 +46,7 @@ class Listener:
 
     def hear(
         self,
-        audio: npt.NDArray[np.float32],
+        audio: Samples,
         speech: npt.NDArray[np.float32],
         advance: Callable[[float], None] = lambda fraction: None,
     ) -> list[Word]:
@@ -53,20 +55,33 @@ class Listener:
         ``speech`` is the probability of speech for each frame. ``advance`` is called with the
         fraction that is done, at the end more than once; what it raises ends the hearing.
         """
-        words = self._pass(audio, windows_of(speech), advance)
+        words = self.words_in(audio, windows_of(speech), advance)
         missed = unheard(words, speech)
         if missed:
             again = pack(missed, SECOND_WINDOW_SECONDS)
-            words = merged(words, self._pass(audio, again, lambda fraction: advance(1.0)))
+            words = merged(words, self.words_in(audio, again, lambda fraction: advance(1.0)))
         return words
 
-    def _pass(
+    def words_in(
+        self, audio: Samples, windows: Sequence[Window], advance: Callable[[float], None]
+    ) -> list[Word]:
+        """Return the words in some windows; ``advance`` as for :meth:`hear`."""
+        return self._placed(self.engine.words, audio, windows, advance)
+
+    def passages_in(
+        self, audio: Samples, windows: Sequence[Window], advance: Callable[[float], None]
+    ) -> list[Passage]:
+        """Return in English what is said in some windows; ``advance`` as for :meth:`hear`."""
+        return self._placed(self.engine.translate, audio, windows, advance)
+
+    def _placed(
         self,
-        audio: npt.NDArray[np.float32],
+        hear: Callable[..., list[list[Timed]]],
+        audio: Samples,
         windows: Sequence[Window],
         advance: Callable[[float], None],
-    ) -> list[Word]:
-        heard = self.engine.words(
+    ) -> list[Timed]:
+        heard = hear(
             [window.samples(audio) for window in windows],
             language=self.language,
             beam_size=self.beam_size,
@@ -74,7 +89,7 @@ class Listener:
             advance=lambda done: advance(done / len(windows)),
         )
         pairs = zip(windows, heard, strict=True)
-        return [word for window, words in pairs for word in window.placed(words)]
+        return [one for window, said in pairs for one in window.placed(said)]
 
 
 def windows_of(speech: npt.NDArray[np.float32]) -> list[Window]:

@@ -36,10 +36,10 @@ def translated(
     nothing either it stands as it was said. ``advance`` is called with the fraction that is
     done; what it raises ends the translation.
     """
-    found = _pass(listener, audio, windows_of(speech), advance)
+    found = listener.passages_in(audio, windows_of(speech), advance)
     missed = [said for said in utterances(words) if _covered(said, found) < _COVERED]
     windows = [Window((_around(said),)) for said in missed]
-    alone = _pass(listener, audio, windows, lambda fraction: advance(1.0))
+    alone = listener.passages_in(audio, windows, lambda fraction: advance(1.0))
     found += alone
     found += [
         Passage(said[0].start, said[-1].end, joined_text(said, listener.language), english=False)
@@ -47,23 +47,6 @@ def translated(
         if _covered(said, alone) < _COVERED
     ]
     return sorted(found, key=lambda passage: passage.start)
-
-
-def _pass(
-    listener: Listener,
-    audio: npt.NDArray[np.float32],
-    windows: Sequence[Window],
-    advance: Callable[[float], None],
-) -> list[Passage]:
-    heard = listener.engine.translate(
-        [window.samples(audio) for window in windows],
-        language=listener.language,
-        beam_size=listener.beam_size,
-        batch_size=listener.batch_size,
-        advance=lambda done: advance(done / len(windows)),
-    )
-    pairs = zip(windows, heard, strict=True)
-    return [passage for window, passages in pairs for passage in window.placed(passages)]
 
 
 def _covered(said: Sequence[Word], passages: Sequence[Passage]) -> float:
