@@ -1,16 +1,18 @@
-"""Speech recognition beside its peers: python bench/speech.py --audio DIR [--minutes N].
+"""Speech recognition beside its peers: python bench/speech.py --audio DIR [peers reference].
 
 DIR holds ``ljspeech/`` with its ``metadata.csv``. Its clips are joined to one recording, and each
 engine transcribes that file with the same weights (tiny.en) in the same run, in turn, several
-times. Prints seconds, ratios to bare batched faster-whisper, word error rates, and what each
-stage of the pipeline takes. openai-whisper is measured where it is installed (the environment
-of ``make test-train``); it takes minutes, so it runs once, on the first two minutes.
+times. Prints seconds, ratios, and word error rates.
+
+peers      faster-whisper's own ways, and what each stage of the pipeline takes
+reference  openai-whisper, where it is installed (the environment of ``make test-train``)
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,19 +21,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from speech_material import clip, errors, joined, readings, write
+from speech_material import Reading, clip, errors, joined, readings, write
 
 from ml.artifacts import ArtifactStore
 from ml.options import PipelineOptions
 from ml.pipeline import STAGES, run_stage
 from ml.processors import cores
-from ml.source.wav import SAMPLE_RATE
 from ml.speech.engines.weights import resolve
 from ml.stage import Context, Input, Sentences
 
 OURS = "emotion-clf, decode to sentences"
 BARE = "faster-whisper batched by 16"
-REFERENCE_SECONDS = 120.0
 
 
 @dataclass(slots=True)
@@ -107,12 +107,8 @@ def peers() -> dict[str, Callable[[Path], str]]:
     }
 
 
-def reference() -> Callable[[Path], str] | None:
-    """Return openai-whisper with the same weights, where it is installed."""
-    if find_spec("whisper") is None:
-        return None
-    import sys
-
+def reference() -> dict[str, Callable[[Path], str]]:
+    """Return openai-whisper with the same weights: as it comes, and asked for what we give."""
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     from openai_weights import write_safetensors
 
@@ -121,7 +117,16 @@ def reference() -> Callable[[Path], str] | None:
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "tiny.en.safetensors")
         model = from_safetensors(write_safetensors(resolve("tiny.en"), file))
-    return lambda path: str(model.transcribe(clip(path), language="en", fp16=False)["text"])
+
+    def told(**options: Any) -> Callable[[Path], str]:
+        return lambda path: str(
+            model.transcribe(clip(path), language="en", fp16=False, **options)["text"]
+        )
+
+    return {
+        "openai-whisper, greedy": told(),
+        "openai-whisper, beam 5, word times": told(beam_size=5, word_timestamps=True),
+    }
 
 
 def measure(rows: dict[str, Row], recording: Path, rounds: int) -> None:
@@ -136,47 +141,49 @@ def measure(rows: dict[str, Row], recording: Path, rounds: int) -> None:
 
 def show(rows: dict[str, Row], seconds: float, text: str, base: str) -> None:
     """Print one line an engine."""
-    print(f"{'':<42}{'seconds':>9}{'x real time':>13}{'to bare':>9}{'WER %':>8}{'words':>7}")
+    print(f"{'':<42}{'seconds':>9}{'x real time':>13}{'ratio':>7}{'WER %':>8}{'words':>7}")
     for name, row in rows.items():
         wrong = errors(text, row.text)
         ratio = row.median / rows[base].median
         heard = wrong.spoken - wrong.deleted + wrong.inserted
         print(
-            f"{name:<42}{row.median:>9.1f}{seconds / row.median:>13.1f}{ratio:>9.2f}"
+            f"{name:<42}{row.median:>9.1f}{seconds / row.median:>13.1f}{ratio:>7.2f}"
             f"{wrong.rate:>8.2f}{heard:>7}"
         )
 
 
+def compare(others: dict[str, Callable[[Path], str]], base: str, reading: Reading, n: int) -> None:
+    """Measure the pipeline beside others, and print it with the pipeline's stages."""
+    pipeline = Pipeline()
+    rows = {OURS: Row(pipeline)} | {name: Row(run) for name, run in others.items()}
+    with tempfile.TemporaryDirectory() as directory:
+        measure(rows, write(reading.samples, Path(directory, "recording.wav")), n)
+    print(f"\n{reading.seconds:.0f} s of read speech, {cores()} cores, tiny.en, median of {n} runs")
+    print(f"in turn, models loaded before; ratios to {base}")
+    show(rows, reading.seconds, reading.text, base)
+    print(f"\n{'stage':<12}{'seconds':>9}{'share':>8}{'s per minute of audio':>24}")
+    total = sum(pipeline.stages.values())
+    for name, seconds in pipeline.stages.items():
+        per_minute = seconds / reading.seconds * 60
+        print(f"{name:<12}{seconds:>9.2f}{seconds / total:>8.0%}{per_minute:>24.2f}")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="*", default=["peers", "reference"])
     parser.add_argument("--audio", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=10.5)
+    parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     reading = joined(readings(chosen.audio), chosen.minutes * 60)
-    pipeline = Pipeline()
-    rows = {OURS: Row(pipeline)} | {name: Row(run) for name, run in peers().items()}
-    with tempfile.TemporaryDirectory() as directory:
-        recording = write(reading.samples, Path(directory, "recording.wav"))
-        measure(rows, recording, chosen.rounds)
-        print(f"{reading.seconds:.0f} s of read speech, {cores()} cores, tiny.en, int8, beam 5")
-        print(f"median of {chosen.rounds} runs in turn, models loaded before\n")
-        show(rows, reading.seconds, reading.text, BARE)
-        print(f"\n{'stage':<12}{'seconds':>9}{'share':>8}{'s per minute of audio':>24}")
-        total = sum(pipeline.stages.values())
-        for name, seconds in pipeline.stages.items():
-            per_minute = seconds / reading.seconds * 60
-            print(f"{name:<12}{seconds:>9.2f}{seconds / total:>8.0%}{per_minute:>24.2f}")
-        openai = reference()
-        if openai is None:
-            print("\nopenai-whisper is not installed here")
-            return
-        short = joined(readings(chosen.audio), REFERENCE_SECONDS)
-        recording = write(short.samples, Path(directory, "short.wav"))
-        few = {OURS: Row(pipeline), "openai-whisper": Row(openai)}
-        measure(few, recording, 1)
-        print(f"\n{len(short.samples) / SAMPLE_RATE:.0f} s of the same, ratios to the first")
-        show(few, short.seconds, short.text, OURS)
+    if "peers" in chosen.what:
+        compare(peers(), BARE, reading, chosen.rounds)
+    if "reference" in chosen.what and find_spec("whisper") is None:
+        print("\nopenai-whisper is not installed here")
+    elif "reference" in chosen.what:
+        compare(reference(), OURS, reading, chosen.rounds)
 
 
 if __name__ == "__main__":

@@ -145,7 +145,9 @@ class AudioOfJob(MethodView):
         if key is None or not services().artifacts.exists(key):
             raise AudioNotFound
         audio = services().artifacts.open(key)
-        return send_file(audio, mimetype="audio/wav", download_name=f"{job_id}.wav")
+        response = send_file(audio, mimetype="audio/wav", download_name=f"{job_id}.wav")
+        response.headers["Cache-Control"] = "no-store"
+        return response
 
 
 @blueprint.route("/jobs/<job_id>/result", parameters=[_JOB_ID])

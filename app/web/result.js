@@ -151,6 +151,10 @@ const downloads = (jobId, result) => {
   const links = formats.map((format) =>
     element("a", { href: `/jobs/${jobId}/result?format=${format}`, download: `${jobId}.${format}` }, format.toUpperCase()),
   );
+  if (result.redacted_audio) {
+    const name = `${jobId}.wav`;
+    links.push(element("a", { href: `/jobs/${jobId}/audio`, download: name }, "Redacted audio"));
+  }
   return element("p", { className: "downloads" }, "Download ", ...links);
 };
 

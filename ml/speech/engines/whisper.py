@@ -35,7 +35,7 @@ MAX_WORKERS = 4
 """Batches that are decoded at the same time on a processor. Two batches on a core each take three
 quarters of the time that one takes on two cores; but a single one must not be left one core."""
 
-CPU_BATCH = 4
+CPU_BATCH = 3
 GPU_BATCH = 16
 """Windows in a batch, unless the caller says how many. On a processor more are no faster, and
 each takes 60 to 90 MB: the decoder keeps the sound for every hypothesis of its beam."""

@@ -199,6 +199,7 @@ def test_the_redacted_recording_can_be_fetched(client, jobs, services):
     job_id = jobs.completed(redacted(services))
     reply = client.get(f"/jobs/{job_id}/audio")
     assert (reply.status_code, reply.content_type) == (200, "audio/wav")
+    assert reply.headers["Cache-Control"] == "no-store"
     assert reply.data == b"RIFF silence"
 
 
