@@ -74,12 +74,19 @@ def _row(segment: Segment, timed: bool, spoken: bool) -> list[Text]:
     return [
         *([Text(clock(start)), Text(clock(end))] if timed else []),
         *([Text(segment.speaker or "")] if spoken else []),
-        Text(segment.text),
+        _said(segment),
         Text(segment.emotion, style=colour),
         Text(segment.sub_emotion, style=colour),
         Text(segment.intensity),
         Text(sure),
     ]
+
+
+def _said(segment: Segment) -> Text:
+    said = Text(segment.text)
+    if segment.original_text:
+        said.append(f"\n{segment.original_text}", style="dim")
+    return said
 
 
 def _print_summary(console: Console, analysis: Analysis) -> None:

@@ -63,8 +63,10 @@ def at_hand(options: TranscriptionOptions, model: str) -> bool:
 
 
 def warm(options: TranscriptionOptions) -> None:
-    """Load the model and run it once, so that the first job does not wait for it."""
+    """Load the models and run them once, so that the first job does not wait for them."""
     silence = np.zeros(SAMPLE_RATE, np.float32)
-    load(options, options.model).words(
-        [silence], language="en", beam_size=1, batch_size=1, advance=lambda done: None
-    )
+    engine = load(options, options.model)
+    engine.words([silence], language="en", beam_size=1, batch_size=1, advance=lambda done: None)
+    aside = options.multilingual_model
+    if options.language == "auto" and not engine.multilingual and at_hand(options, aside):
+        load(options, aside).languages([silence])

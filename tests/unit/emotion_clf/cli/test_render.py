@@ -78,6 +78,12 @@ def test_speakers_get_a_column_and_a_line() -> None:
     assert "Ann: 2.5 s, mostly happiness" in text
 
 
+def test_a_translation_stands_above_what_was_said() -> None:
+    segment = replace(SEGMENT, text="Good morning.", original_text="Buenos días.")
+    text = rendered(replace(ANALYSIS, segments=(segment,)))
+    assert text.index("Good morning.") < text.index("Buenos días.")
+
+
 def test_text_has_no_times() -> None:
     segment = replace(SEGMENT, start=None, end=None)
     text = rendered(replace(ANALYSIS, duration=None, segments=(segment,)))
