@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ml.errors import LanguageUnsupported
+from ml.memory import give_back
 from ml.options import PiiPolicy
 from ml.results import Word
 from ml.source.wav import SAMPLE_RATE, read_span
@@ -56,8 +57,10 @@ def transcribe(context: Context, recording: Recording, part: int) -> Transcript:
         from ml.speech.speakers import pyannote
 
         pyannote.require()
+    heard = _heard_here(context, recording, part)
+    give_back()
     return _redacted(
-        _heard_here(context, recording, part),
+        heard,
         options.privacy.policies,
         first=part == 0,
         last=part == len(recording.parts) - 1,
