@@ -16,7 +16,7 @@ import pytest
 from media import Answer, MediaServer, encode, raw, silent_video, tone
 
 from ml.errors import Cancelled, EmotionClfError
-from ml.options import PipelineOptions, SourceOptions
+from ml.options import PipelineOptions, SourceOptions, TranscriptionOptions
 from ml.pipeline import Runner
 from ml.results import Analysis
 from ml.stage import Input, InputKind
@@ -228,9 +228,9 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def models() -> None:
     """Load what is loaded once, so that the rows measure the inputs alone."""
     Runner().run(Input("text", "Such a lovely day, and what a good idea."))
-    from ml.speech.engines.whisper import warm
+    from ml.speech.engines.choice import warm
 
-    warm("tiny.en", 0)
+    warm(TranscriptionOptions())
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
