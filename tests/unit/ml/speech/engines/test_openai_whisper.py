@@ -26,7 +26,7 @@ from ml.stage import Passage
 
 INSTALLED = all(find_spec(package) for package in ("torch", "whisper", "safetensors"))
 needs_it = pytest.mark.skipif(not INSTALLED, reason="torch or openai-whisper is not installed")
-DATA = Path(__file__).parents[3] / "data"
+DATA = Path(__file__).parents[4] / "data"
 LAST_CLAUSE = 125_000
 """The sample of jfk.flac at which the last clause begins."""
 CLIPS = ("jfk.flac", "LJ001-0001.wav", "LJ001-0002.wav")
