@@ -52,6 +52,57 @@ class AudioNotFound(EmotionClfError):
     hint = "Submit the recording with the option redact_audio."
 
 
+class ResultExpired(EmotionClfError):
+    """The result grew older than this installation keeps results."""
+
+    code = "job.expired"
+    exit_code = 69
+    http_status = 410
+    message = "The result has expired and was removed."
+    hint = "Submit the recording again; operators can raise retention.result_days."
+
+
+class BatchNotFound(EmotionClfError):
+    """The batch does not exist, or belongs to somebody else."""
+
+    code = "batch.not_found"
+    exit_code = 69
+    http_status = 404
+    message = "There is no such batch."
+    hint = "Check the identifier."
+
+
+class KeyReused(EmotionClfError):
+    """An ``Idempotency-Key`` came again with another body."""
+
+    code = "request.key_reused"
+    exit_code = 64
+    http_status = 422
+    message = "This Idempotency-Key was sent with another request before."
+    hint = "Send a new key with a new request, and the same body with the same key."
+
+
+class JobQuotaExceeded(EmotionClfError):
+    """The client has as many open jobs as it may have."""
+
+    code = "quota.jobs"
+    exit_code = 75
+    http_status = 429
+    transient = True
+    message = "You have as many unfinished jobs as one client may have."
+    hint = "Submit more when some have ended; operators can raise limits.jobs_at_once."
+
+
+class AudioQuotaExceeded(EmotionClfError):
+    """The client has used up today's audio."""
+
+    code = "quota.audio"
+    exit_code = 75
+    http_status = 429
+    message = "You have used up the minutes of audio that one client may submit in a day."
+    hint = "Go on tomorrow (UTC); operators can raise limits.audio_minutes_a_day."
+
+
 class QueueFull(EmotionClfError):
     """More jobs wait than the installation accepts."""
 

@@ -11,36 +11,31 @@ import uuid
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
     RowMapping,
-    case,
     func,
-    insert,
     select,
     tuple_,
-    update,
 )
 
+from app.admission import admit, insert_jobs
 from app.cursors import decode_cursor, encode_cursor
-from app.errors import JobFailed, JobFinished, JobNotFinished, JobNotFound, QueueFull
+from app.endings import cancel_idle_steps, end_job
+from app.errors import JobFailed, JobFinished, JobNotFinished, JobNotFound, ResultExpired
+from app.idempotency import made_before
 from app.jobs import (
-    FIRST_STEP,
-    JOB_TRANSITIONS,
     SHOWN_SOURCE,
-    STEP_TRANSITIONS,
     Counts,
     Job,
     JobError,
     JobStatus,
     NewJob,
     Page,
-    StepState,
-    before,
+    Quotas,
+    Repeatable,
 )
-from app.models import JobRow, ResultRow, StepRow
-from app.wakeup import notify
+from app.models import JobRow, ResultRow
 from ml.errors import Cancelled
 
 _JOB = (
@@ -55,6 +50,10 @@ _JOB = (
     JobRow.progress,
     JobRow.detail,
     JobRow.error,
+    JobRow.batch_id,
+    JobRow.callback_url,
+    JobRow.audio_seconds,
+    JobRow.expired,
     JobRow.created_at,
     JobRow.started_at,
     JobRow.finished_at,
@@ -65,51 +64,51 @@ MAX_PAGE = 1000
 class JobStore:
     """Jobs as their owners see them. Safe to share between threads."""
 
-    def __init__(self, engine: Engine, *, max_queued: int = 10_000) -> None:
+    def __init__(self, engine: Engine, quotas: Quotas | None = None) -> None:
         self._engine = engine
-        self._max_queued = max_queued
+        self._quotas = quotas or Quotas()
 
-    def submit(self, new: NewJob) -> Job:
+    def submit(self, new: NewJob, request: Repeatable | None = None) -> Job:
         """Record a job and its first step; it will run once this returns.
 
-        Raises :class:`app.errors.QueueFull` when too many jobs wait.
+        A repeated ``request`` gives the job that it made the first time.
+
+        Raises:
+            QueueFull: too many jobs wait.
+            JobQuotaExceeded, AudioQuotaExceeded: the owner has too many, or used up the day.
+            KeyReused: the request's key came with another body before.
+
         """
-        stage, queue = FIRST_STEP[new.kind]
         job_id = uuid.uuid4()
         with self._engine.begin() as connection:
-            self._refuse_if_full(connection)
-            row = connection.execute(
-                insert(JobRow)
-                .values(
-                    id=job_id,
-                    owner=new.owner,
-                    kind=new.kind,
-                    source=_storable(new.source),
-                    title=_storable(new.title) if new.title else None,
-                    options=dict(new.options),
-                )
-                .returning(*_JOB)
-            )
-            job = _job(row.mappings().one())
-            connection.execute(
-                insert(StepRow).values(job_id=job_id, stage=stage, part=0, parts=1, queue=queue)
-            )
-            notify(connection)
-        return job
+            before = made_before(connection, new.owner, request, job_id)
+            if before is None:
+                admit(connection, new.owner, 1, self._quotas)
+                insert_jobs(connection, {job_id: new})
+            return self._get(connection, before or job_id, new.owner)
 
     def get(self, job_id: uuid.UUID, owner: str) -> Job:
         """Return a job; raise :class:`app.errors.JobNotFound`."""
         with self._engine.connect() as connection:
             return self._get(connection, job_id, owner)
 
-    def list(self, owner: str, status: JobStatus | None, cursor: str | None, limit: int) -> Page:
-        """Return at most ``limit`` jobs of an owner, newest first.
+    def list(
+        self,
+        owner: str,
+        status: JobStatus | None,
+        cursor: str | None,
+        limit: int,
+        batch_id: uuid.UUID | None = None,
+    ) -> Page:
+        """Return at most ``limit`` jobs of an owner, or of one of its batches, newest first.
 
         ``cursor`` is the ``next_cursor`` of the page before. Raises
         :class:`ml.errors.OptionInvalid` for a cursor that no page has given.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        query = select(*_JOB).where(JobRow.owner == owner)
+        query = select(*_JOB).where(JobRow.owner == owner, ~JobRow.erasing)
+        if batch_id is not None:
+            query = query.where(JobRow.batch_id == batch_id)
         if status is not None:
             query = query.where(JobRow.status == status)
         if cursor is not None:
@@ -128,13 +127,8 @@ class JobStore:
         completed or failed.
         """
         with self._engine.begin() as connection:
-            cancelled = connection.execute(
-                update(JobRow)
-                .where(JobRow.id == job_id, JobRow.owner == owner)
-                .where(JobRow.status.in_(before(JOB_TRANSITIONS, JobStatus.CANCELLED)))
-                .values(status=JobStatus.CANCELLED, finished_at=func.now(), source=kept_source())
-            )
-            if cancelled.rowcount:
+            self._get(connection, job_id, owner)
+            if end_job(connection, job_id, JobStatus.CANCELLED):
                 cancel_idle_steps(connection, job_id)
             job = self._get(connection, job_id, owner)
         if job.status is not JobStatus.CANCELLED:
@@ -145,7 +139,8 @@ class JobStore:
         """Return the result of a completed job.
 
         Raises :class:`app.errors.JobNotFound`, :class:`app.errors.JobNotFinished`,
-        :class:`app.errors.JobFailed` or :class:`ml.errors.Cancelled`.
+        :class:`app.errors.JobFailed`, :class:`app.errors.ResultExpired` or
+        :class:`ml.errors.Cancelled`.
         """
         with self._engine.connect() as connection:
             job = self._get(connection, job_id, owner)
@@ -155,6 +150,8 @@ class JobStore:
                 raise Cancelled
             if job.status is not JobStatus.COMPLETED:
                 raise JobNotFinished
+            if job.expired:
+                raise ResultExpired
             query = select(ResultRow.body).where(ResultRow.job_id == job_id)
             body: dict[str, Any] = connection.execute(query).scalar_one()
         return body
@@ -171,51 +168,11 @@ class JobStore:
         return Counts({status: found.get(status, 0) for status in JobStatus}, float(age or 0))
 
     def _get(self, connection: Connection, job_id: uuid.UUID, owner: str) -> Job:
-        query = select(*_JOB).where(JobRow.id == job_id, JobRow.owner == owner)
+        query = select(*_JOB).where(JobRow.id == job_id, JobRow.owner == owner, ~JobRow.erasing)
         row = connection.execute(query).mappings().one_or_none()
         if row is None:
             raise JobNotFound
         return _job(row)
-
-    def _refuse_if_full(self, connection: Connection) -> None:
-        queued = (
-            select(JobRow.id)
-            .where(JobRow.status == JobStatus.QUEUED)
-            .limit(self._max_queued)
-            .subquery()
-        )
-        if connection.execute(select(func.count()).select_from(queued)).scalar_one() >= (
-            self._max_queued
-        ):
-            raise QueueFull
-
-
-def kept_source() -> ColumnElement[str]:
-    """Return what a job that ends keeps of its source: of a text nothing.
-
-    What is worth keeping of it stands in the result, and what was redacted there must not
-    stay here.
-    """
-    return case((JobRow.kind == "text", ""), else_=JobRow.source)
-
-
-def cancel_idle_steps(connection: Connection, job_id: uuid.UUID) -> None:
-    """Cancel the steps of an ended job that nobody runs; the caller holds the job's lock.
-
-    A running step stays running until its worker has stopped: that is the truth, and the
-    worker's own acknowledgement ends it.
-    """
-    idle = set(before(STEP_TRANSITIONS, StepState.CANCELLED)) - {StepState.RUNNING}
-    connection.execute(
-        update(StepRow)
-        .where(StepRow.job_id == job_id, StepRow.state.in_(idle))
-        .values(state=StepState.CANCELLED, finished_at=func.now())
-    )
-
-
-def _storable(text: str) -> str:
-    """Drop what Postgres cannot hold in text: NUL characters and halves of surrogate pairs."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _job(row: RowMapping) -> Job:

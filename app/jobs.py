@@ -40,6 +40,15 @@ class StepState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class DeliveryState(StrEnum):
+    """Where the report on a job's end stands."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Nobody took it for as long as it was tried."""
+
+
 JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
     JobStatus.QUEUED: frozenset({JobStatus.RUNNING, JobStatus.CANCELLED}),
     JobStatus.RUNNING: frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED}),
@@ -114,6 +123,33 @@ INTERNAL_ERROR = JobError(
 
 
 @dataclass(frozen=True, slots=True)
+class Callback:
+    """Where the end of a job shall be reported."""
+
+    url: str
+    with_result: bool = False
+    """Whether the report carries the result; it may hold what people said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The request that a job comes from, for logs and traces."""
+
+    request_id: str | None = None
+    trace: str | None = None
+    """W3C ``traceparent``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeatable:
+    """An ``Idempotency-Key``, and what it was sent with."""
+
+    key: str
+    digest: str
+    """SHA-256 of the address and the body: another body under the same key is refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A job that somebody asks for."""
 
@@ -125,6 +161,41 @@ class NewJob:
     {"confidence_threshold": 0.5}}``."""
     owner: str = "local"
     title: str | None = None
+    callback: Callback | None = None
+    origin: Origin = Origin()
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """Jobs of one owner that shall be submitted together."""
+
+    jobs: tuple[NewJob, ...]
+    owner: str = "local"
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as it stood when it was read."""
+
+    id: UUID
+    title: str | None
+    total: int
+    """How many jobs were submitted."""
+    counts: Mapping[JobStatus, int]
+    """How many of them are in each state; those that were erased are in none."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The report on a job's end: what became of it."""
+
+    id: UUID
+    event: str
+    state: DeliveryState
+    attempts: tuple[Mapping[str, Any], ...]
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +217,27 @@ class Job:
     detail: str
     """A few words on the progress, such as "12 of 60 s"."""
     error: JobError | None
+    batch_id: UUID | None
+    callback_url: str | None
+    audio_seconds: float | None
+    """Length of the recording, once it is fetched."""
+    expired: bool
+    """Whether its result was removed because it grew old."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """How much is accepted. 0 means no limit, but for ``max_queued``."""
+
+    max_queued: int = 10_000
+    """Jobs of all owners that may wait."""
+    jobs_at_once: int = 0
+    """Jobs of one owner that may wait or run."""
+    audio_seconds_a_day: float = 0
+    """Audio of one owner in one day (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +274,7 @@ class Claim:
 
     step_id: int
     job_id: UUID
+    owner: str
     kind: Kind
     source: str
     title: str | None
@@ -197,6 +287,7 @@ class Claim:
     failures: int
     """How often the step was retried after a transient error."""
     lease_until: datetime
+    origin: Origin = Origin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +301,17 @@ class Progress:
     """Progress of the job when the stage starts."""
     span: float
     """Progress that the whole stage adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a step stored."""
+
+    key: str
+    blobs: tuple[str, ...] = ()
+    """Keys of other artifacts that it refers to."""
+    audio_seconds: float | None = None
+    """Length of the recording, from the step that fetched it."""
 
 
 @dataclass(frozen=True, slots=True)

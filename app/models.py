@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -10,19 +10,21 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
     Index,
     MetaData,
     UniqueConstraint,
+    false,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from app.jobs import JobStatus, StepState
+from app.jobs import DeliveryState, JobStatus, StepState
 
 
 class Base(DeclarativeBase):
@@ -38,13 +40,31 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map: ClassVar[dict[Any, Any]] = {
+        date: Date(),
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB(none_as_null=True),
+        list[str]: JSONB(none_as_null=True),
+        list[dict[str, Any]]: JSONB(none_as_null=True),
     }
 
 
-def _one_of(column: str, values: type[JobStatus] | type[StepState]) -> str:
+def _one_of(column: str, values: type[DeliveryState] | type[JobStatus] | type[StepState]) -> str:
     return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
+
+
+class BatchRow(Base):
+    """Jobs that were submitted together."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    title: Mapped[str | None]
+    total: Mapped[int]
+    """How many jobs it had when it was submitted; some may have been erased since."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index(None, "owner", "created_at", "id"),)
 
 
 class JobRow(Base):
@@ -63,11 +83,30 @@ class JobRow(Base):
     progress: Mapped[float] = mapped_column(server_default="0")
     detail: Mapped[str] = mapped_column(server_default="")
     error: Mapped[dict[str, Any] | None]
+    batch_id: Mapped[UUID | None] = mapped_column(ForeignKey("batches.id", ondelete="SET NULL"))
+    batch_index: Mapped[int | None]
+    """Its place in the batch, from 0."""
+    callback_url: Mapped[str | None]
+    """Where its end is reported."""
+    callback_result: Mapped[bool] = mapped_column(server_default=false())
+    """Whether that report carries the result."""
+    audio_seconds: Mapped[float | None]
+    """Length of the recording, once it is fetched."""
+    request_id: Mapped[str | None]
+    """Identifier of the request that submitted it, for the logs."""
+    trace: Mapped[str | None]
+    """W3C ``traceparent`` of that request, where it was traced."""
+    expired: Mapped[bool] = mapped_column(server_default=false())
+    """Whether its result was removed because it grew old."""
+    erasing: Mapped[bool] = mapped_column(server_default=false())
+    """Whether its owner had it erased: nobody sees it any more, and it goes as soon as no worker
+    holds a step of it."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
     __table_args__ = (
+        CheckConstraint("(batch_id IS NULL) OR (batch_index IS NOT NULL)", name="batch"),
         CheckConstraint(_one_of("status", JobStatus), name="status"),
         CheckConstraint("kind IN ('url', 'upload', 'text')", name="kind"),
         CheckConstraint("progress BETWEEN 0 AND 1", name="progress"),
@@ -75,6 +114,8 @@ class JobRow(Base):
         Index(None, "owner", "created_at", "id"),
         Index(None, "owner", "status", "created_at", "id"),
         Index(None, "status", "created_at"),
+        Index(None, "batch_id", "batch_index", postgresql_where=text("batch_id IS NOT NULL")),
+        Index("ix_jobs_erasing", "id", postgresql_where=text("erasing")),
         # Room on each page, so that a new progress is written beside the old one.
         {"postgresql_with": {"fillfactor": 80}},
     )
@@ -107,6 +148,8 @@ class StepRow(Base):
     """When its message was sent; None if it must be sent."""
     progress: Mapped[float] = mapped_column(server_default="0")
     output_key: Mapped[str | None]
+    blobs: Mapped[list[str] | None]
+    """Keys of other artifacts that its output refers to, such as the audio."""
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
@@ -153,3 +196,88 @@ class WorkerRow(Base):
     seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     __table_args__ = (Index(None, "queue", "seen_at"),)
+
+
+class ClientRow(Base):
+    """A program that may ask for tokens: its name, what it may do, and the hash of its secret."""
+
+    __tablename__ = "clients"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """Owner of the jobs that it submits, and the ``sub`` of its tokens."""
+    name: Mapped[str]
+    secret_hash: Mapped[str]
+    """argon2id, never the secret."""
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    revoked_at: Mapped[datetime | None]
+
+
+class RevokedTokenRow(Base):
+    """A token that is refused although it has not expired yet."""
+
+    __tablename__ = "revoked_tokens"
+
+    jti: Mapped[str] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime]
+    """After this the row is of no use."""
+
+
+class IdempotencyRow(Base):
+    """What a request with an ``Idempotency-Key`` made, so that its repetition makes nothing."""
+
+    __tablename__ = "idempotency_keys"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    """SHA-256 of the address and the body of the request."""
+    resource: Mapped[UUID]
+    """The job or the batch that it made."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index(None, "created_at"), Index(None, "resource"))
+
+
+class UsageRow(Base):
+    """Seconds of audio that an owner had worked on in one day (UTC)."""
+
+    __tablename__ = "usage"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    audio_seconds: Mapped[float] = mapped_column(server_default="0")
+
+
+class DeliveryRow(Base):
+    """A report on a job's end to its ``callback_url``: written with the end, sent later."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    """The event's id: the same for every attempt, so that receivers can tell repetitions."""
+    job_id: Mapped[UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    event: Mapped[str]
+    """``job.completed``, ``job.failed`` or ``job.cancelled``."""
+    state: Mapped[str] = mapped_column(server_default=DeliveryState.PENDING)
+    attempts: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
+    """What came of each attempt: ``at``, ``status`` or ``error``, ``ms``."""
+    due_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    """When it is sent next; while somebody sends it, when that is given up."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        UniqueConstraint("job_id"),
+        CheckConstraint(_one_of("state", DeliveryState), name="state"),
+        Index("ix_deliveries_due", "due_at", postgresql_where=text("state = 'pending'")),
+    )
+
+
+class DeletionRow(Base):
+    """An artifact that no job refers to any more, to be removed from the store."""
+
+    __tablename__ = "deletions"
+
+    owner: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -31,7 +31,7 @@ _EXPECTED: Mapping[str, str] = {
     "model_type": "a section with keys",
 }
 _UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
-_SECRET = ("url", "key", "password", "token")
+_SECRET = ("url", "key", "password", "token", "secret")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -48,7 +48,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _shown(key: str, value: object) -> str:
     """Return the value as typed, unless it may hold a password."""
-    if key.endswith(_SECRET):
+    if key.endswith(_SECRET) or isinstance(value, Mapping):
         return "set to something else (not shown)"
     return repr(value)
 

@@ -15,18 +15,28 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
-    AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
 )
 
 from app.environment import CONFIG_VARIABLE, settings_in
+from app.jobs import Quotas
 from app.setting_errors import explain, refuse_booleans
+from app.setting_sections import (
+    ApiSettings,
+    AuthSettings,
+    EgressSettings,
+    JobSettings,
+    LimitSettings,
+    MetricsSettings,
+    RetentionSettings,
+    Section,
+    TracingSettings,
+    WebhookSettings,
+    apart,
+    scheme,
+)
 from ml.errors import OptionInvalid, SettingInvalid
 from ml.options import (
     PII_POLICIES,
@@ -40,72 +50,6 @@ from ml.options import (
     TranscriptionOptions,
 )
 
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, and strict about what it holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class JobSettings(Section):
-    """How jobs are carried: section ``jobs``."""
-
-    lease_seconds: Annotated[float, Field(ge=2)] = 60.0
-    """How long a silent worker keeps a step. After that the step goes to another worker."""
-    max_attempts: Count = 3
-    """A step that lost this many workers fails with ``worker.lost``."""
-    max_retries: Annotated[int, Field(ge=0)] = 4
-    """How often a transient error of a step is retried."""
-    retry_seconds: Positive = 2.0
-    """Longest wait before the first retry. It doubles each time; the wait is drawn below it."""
-    retry_max_seconds: Positive = 120.0
-    """Longest wait before any retry."""
-    republish_seconds: Positive = 15.0
-    """A message that nobody took for this long is sent again once its queue has moved past."""
-    max_queued: Count = 10_000
-    """Jobs that may wait; more are refused with ``queue.full``."""
-    step_seconds: Count = 7200
-    """Longest run of one step: a backstop behind the limits of the single stages."""
-    drain_seconds: Positive = 10.0
-    """How long a worker that is told to stop waits for its running step, before it gives the
-    step back to be run elsewhere."""
-    cpu_concurrency: Count = 2
-    """Steps that one CPU worker runs at the same time."""
-    worker_timeout_seconds: Positive = 15.0
-    """A worker that was not seen for this long does not count as alive."""
-
-    @property
-    def heartbeat_seconds(self) -> float:
-        """How often a lease is renewed; cancelling must reach a step within two seconds."""
-        return min(1.0, self.lease_seconds / 5)
-
-
-class ApiSettings(Section):
-    """The HTTP API: section ``api``."""
-
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8000
-    threads: Count = 16
-    """Requests that one process serves at the same time."""
-    wait_seconds: Annotated[float, Field(ge=0)] = 10.0
-    """How long ``POST /predict`` waits, unless the request says otherwise."""
-    max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
-    """How long a request may ask it to wait."""
-    max_page_size: Annotated[int, Field(ge=1, le=1000)] = 100
-    page_size: Annotated[int, Field(ge=1, le=1000, validate_default=True)] = 20
-    """Jobs on one page of the list, unless the request says otherwise."""
-
-    @field_validator("page_size")
-    @classmethod
-    def _fits_on_a_page(cls, size: int, others: ValidationInfo) -> int:
-        most = others.data.get("max_page_size", size)
-        if size > most:
-            raise ValueError(f"api.max_page_size, {most}, or less")
-        return size
-
 
 def _policies_apart(section: object) -> object:
     """Return the section with ``redact_pii`` as a list, which the environment holds as text."""
@@ -117,25 +61,27 @@ def _policies_apart(section: object) -> object:
     return {**section, "redact_pii": [name.strip() for name in text.split(",")]}
 
 
+def _lists_apart(section: object) -> object:
+    """Return the section ``source`` with lists where the environment holds text."""
+    if not isinstance(section, Mapping):
+        return section
+    lists = {name: apart(section[name]) for name in _SOURCE_LISTS if name in section}
+    return {**section, **lists}
+
+
+_SOURCE_LISTS = ("allowed_networks", "extractors")
+
+
 class PipelineSections(Section):
     """The sections that the pipeline is told."""
 
-    source: SourceOptions = SourceOptions()
+    source: Annotated[SourceOptions, BeforeValidator(_lists_apart)] = SourceOptions()
     transcription: TranscriptionOptions = TranscriptionOptions()
     diarization: DiarizationOptions = DiarizationOptions()
     privacy: Annotated[PrivacyOptions, BeforeValidator(_policies_apart)] = PrivacyOptions()
     prosody: ProsodyOptions = ProsodyOptions()
     classification: ClassificationOptions = ClassificationOptions()
     summary: SummaryOptions = SummaryOptions()
-
-
-def _scheme(*allowed: str) -> AfterValidator:
-    def check(url: str) -> str:
-        if url.partition("://")[0] not in allowed:
-            raise ValueError(" or ".join(f"{scheme}://…" for scheme in allowed))
-        return url
-
-    return AfterValidator(check)
 
 
 def _in_lower_case(value: object) -> object:
@@ -145,10 +91,10 @@ def _in_lower_case(value: object) -> object:
 class Settings(PipelineSections):
     """Everything that can be set, checked and frozen. Use :meth:`load`."""
 
-    database_url: Annotated[str, _scheme("postgresql", "postgres", "postgresql+psycopg2")] = (
+    database_url: Annotated[str, scheme("postgresql", "postgres", "postgresql+psycopg2")] = (
         "postgresql://localhost:5432/emotion_clf"
     )
-    redis_url: Annotated[str, _scheme("redis", "rediss")] = "redis://localhost:6379/0"
+    redis_url: Annotated[str, scheme("redis", "rediss")] = "redis://localhost:6379/0"
     artifact_url: Annotated[str, Field(min_length=1)] = "file:///var/lib/emotion-clf/artifacts"
     """Any fsspec address: ``file:///path``, ``s3://bucket/prefix``, ``abfs://…``."""
     log_level: Annotated[
@@ -156,6 +102,19 @@ class Settings(PipelineSections):
     ] = "info"
     jobs: JobSettings = JobSettings()
     api: ApiSettings = ApiSettings()
+    auth: AuthSettings = AuthSettings()
+    limits: LimitSettings = LimitSettings()
+    retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    egress: EgressSettings = EgressSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
+
+    @property
+    def quotas(self) -> Quotas:
+        """How much work is accepted."""
+        limits = self.limits
+        return Quotas(self.jobs.max_queued, limits.jobs_at_once, limits.audio_minutes_a_day * 60)
 
     @classmethod
     def load(cls, config: Path | None = None, **overrides: Any) -> Self:

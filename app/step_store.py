@@ -16,16 +16,19 @@ from uuid import UUID
 from sqlalchemy import Connection, CursorResult, Engine, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
+from app.admission import charge
+from app.endings import cancel_idle_steps, end_job, fail_job, lock_job
 from app.errors import LeaseLost
-from app.job_store import cancel_idle_steps, kept_source
 from app.jobs import (
-    JOB_TRANSITIONS,
     STEP_TRANSITIONS,
     Claim,
     JobError,
     JobStatus,
     NextStage,
+    Origin,
+    Output,
     Progress,
+    Quotas,
     StepState,
     before,
 )
@@ -37,9 +40,12 @@ from ml.errors import Cancelled
 class StepStore:
     """Steps as workers see them. Safe to share between threads."""
 
-    def __init__(self, engine: Engine, *, lease_seconds: float = 60.0) -> None:
+    def __init__(
+        self, engine: Engine, *, lease_seconds: float = 60.0, quotas: Quotas | None = None
+    ) -> None:
         self._engine = engine
         self._lease = timedelta(seconds=lease_seconds)
+        self._quotas = quotas or Quotas()
 
     def claim(self, step_id: int, worker: str) -> Claim | None:
         """Take a ready step; return None where there is nothing to take.
@@ -85,6 +91,7 @@ class StepStore:
         return Claim(
             step_id=step.id,
             job_id=job.id,
+            owner=job.owner,
             kind=job.kind,
             source=job.source,
             title=job.title,
@@ -95,6 +102,7 @@ class StepStore:
             attempt=step.attempt,
             failures=step.failures,
             lease_until=step.lease_until,
+            origin=Origin(job.request_id, job.trace),
         )
 
     def heartbeat(self, claim: Claim, progress: Progress) -> bool:
@@ -129,7 +137,7 @@ class StepStore:
     def finish(
         self,
         claim: Claim,
-        output_key: str,
+        output: Output,
         following: NextStage | None,
         result: Mapping[str, Any] | None = None,
     ) -> None:
@@ -137,22 +145,26 @@ class StepStore:
 
         The next stage becomes ready, or, where there is none, the job completes with its
         result, all in one transaction. Calling it again after a lost reply changes nothing.
-        Raises LeaseLost, or :class:`ml.errors.Cancelled` when the job has ended meanwhile.
+        Raises LeaseLost, :class:`ml.errors.Cancelled` when the job has ended meanwhile, and
+        :class:`app.errors.AudioQuotaExceeded` when its owner has used up the day's audio.
         """
         with self._engine.begin() as connection:
             runs = self._job_runs(connection, claim.job_id)
-            if self._is_done(connection, claim, output_key):
+            if self._is_done(connection, claim, output.key):
                 return
             self._change(
                 connection,
                 claim,
                 state=StepState.DONE,
-                output_key=output_key,
+                output_key=output.key,
+                blobs=list(output.blobs) or None,
                 progress=1.0,
                 finished_at=func.now(),
             )
             if not runs:
                 raise Cancelled
+            if output.audio_seconds is not None:
+                self._charge(connection, claim, output.audio_seconds)
             if self._others_open(connection, claim):
                 return
             if following is not None:
@@ -260,6 +272,16 @@ class StepStore:
         )
         return connection.execute(query).scalar_one() > 0
 
+    def _charge(self, connection: Connection, claim: Claim, seconds: float) -> None:
+        """Note how long the recording is; a job that fetches it again pays once."""
+        first = connection.execute(
+            update(JobRow)
+            .where(JobRow.id == claim.job_id, JobRow.audio_seconds.is_(None))
+            .values(audio_seconds=seconds)
+        )
+        if first.rowcount:
+            charge(connection, claim.owner, seconds, self._quotas)
+
     def _advance(self, connection: Connection, job_id: UUID, following: NextStage) -> None:
         connection.execute(
             insert(StepRow),
@@ -283,24 +305,4 @@ class StepStore:
 
     def _complete(self, connection: Connection, job_id: UUID, result: Mapping[str, Any]) -> None:
         connection.execute(insert(ResultRow).values(job_id=job_id, body=dict(result)))
-        _end_job(connection, job_id, JobStatus.COMPLETED, progress=1.0, detail="")
-
-
-def lock_job(connection: Connection, job_id: UUID) -> JobStatus:
-    """Lock a job's row until the transaction ends; return its status."""
-    query = select(JobRow.status).where(JobRow.id == job_id).with_for_update()
-    return JobStatus(connection.execute(query).scalar_one())
-
-
-def fail_job(connection: Connection, job_id: UUID, error: JobError) -> None:
-    """Fail a running job and cancel its idle steps; an ended job stays as it is."""
-    _end_job(connection, job_id, JobStatus.FAILED, error=asdict(error))
-    cancel_idle_steps(connection, job_id)
-
-
-def _end_job(connection: Connection, job_id: UUID, status: JobStatus, **values: Any) -> None:
-    connection.execute(
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.status.in_(before(JOB_TRANSITIONS, status)))
-        .values(status=status, finished_at=func.now(), source=kept_source(), **values)
-    )
+        end_job(connection, job_id, JobStatus.COMPLETED, progress=1.0, detail="")

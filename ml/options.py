@@ -6,6 +6,7 @@ line, never in here. Values out of range raise :class:`ml.errors.OptionInvalid`.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
 
@@ -47,6 +48,14 @@ def _require(ok: bool, key: str, value: object, allowed: str) -> None:
 _READ = ("auto", "en")
 
 
+def _is_network(network: str) -> bool:
+    try:
+        ipaddress.ip_network(network)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
     """Limits on what is fetched, decoded and read."""
@@ -59,8 +68,18 @@ class SourceOptions:
     """Longest text, in characters."""
     timeout: float = 600.0
     """Longest download, in seconds."""
-    allow_private_addresses: bool = False
-    """Whether URLs may point into loopback, private and link-local networks."""
+    allowed_networks: tuple[str, ...] = ()
+    """Networks that are not public and may be fetched from all the same, such as
+    ``192.168.7.0/24``."""
+    extractors: tuple[str, ...] = ("default",)
+    """Which of yt-dlp's extractors may be used, by name; ``default`` means all."""
+    proxy: str | None = None
+    """The egress proxy that downloads go through, such as ``http://egress:3128``."""
+    cookie_file: str | None = None
+    """Cookies in Netscape's format, for sites that ask for a sign-in."""
+    jitter: float = 0.0
+    """Longest pause before a download, in seconds; it is drawn below it, so that a site is not
+    asked in a rhythm."""
     part_seconds: float = 600.0
     """Recordings longer than this are cut at silences into parts of about this length,
     which several workers transcribe at the same time."""
@@ -70,6 +89,9 @@ class SourceOptions:
         _require(self.max_seconds > 0, "source.max_seconds", self.max_seconds, "above 0")
         _require(self.max_characters > 0, "source.max_characters", self.max_characters, "above 0")
         _require(self.timeout > 0, "source.timeout", self.timeout, "above 0")
+        for network in self.allowed_networks:
+            _require(_is_network(network), "source.allowed_networks", network, "an IP network")
+        _require(self.jitter >= 0, "source.jitter", self.jitter, "0 or more")
         _require(self.part_seconds >= 30, "source.part_seconds", self.part_seconds, "30 or more")
 
 

@@ -130,6 +130,8 @@ STAGES: tuple[Stage[Any], ...] = (
         run=_fetch,
         depends_on=_cutting,
         fan_out=lambda recording: len(recording.parts),
+        blobs=lambda recording: (recording.audio,),
+        audio_seconds=lambda recording: recording.duration,
     ),
     Stage(
         name="transcribe",
@@ -150,6 +152,7 @@ STAGES: tuple[Stage[Any], ...] = (
         weight=0.05,
         run=_segment,
         depends_on=_segmentation,
+        blobs=lambda sentences: (sentences.redacted_audio,) if sentences.redacted_audio else (),
     ),
     Stage(
         name="classify",
@@ -184,10 +187,12 @@ def plan(kind: InputKind) -> tuple[Stage[Any], ...]:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """Where a stage's output lies, and how many parts the next stage has."""
+    """Where a stage's output lies, what it refers to, and how many parts the next stage has."""
 
     key: str
     next_parts: int
+    blobs: tuple[str, ...] = ()
+    audio_seconds: float | None = None
 
 
 def run_stage(
@@ -219,7 +224,7 @@ def run_stage(
         context.check()
         output = stage.run(context, _decode(documents), part)
         context.store.write(key, msgspec.json.encode(output))
-    return StageResult(key=key, next_parts=stage.fan_out(output))
+    return StageResult(key, stage.fan_out(output), stage.blobs(output), stage.audio_seconds(output))
 
 
 def _source_digest(stage: Stage[Any], source: Input, scope: str) -> list[str]:

@@ -159,3 +159,7 @@ class Stage(Generic[T]):
     """The options that the output depends on, JSON-serialisable."""
     fan_out: Callable[[T], int] = lambda output: 1
     """From this stage's output, the number of parts of the next stage."""
+    blobs: Callable[[T], tuple[str, ...]] = lambda output: ()
+    """From this stage's output, the keys of other artifacts that it refers to."""
+    audio_seconds: Callable[[T], float | None] = lambda output: None
+    """From this stage's output, the length of the recording, if it is what fetches it."""

@@ -27,6 +27,7 @@ from app.settings import Settings
 from app.wakeup import CHANNEL
 from ml.errors import EmotionClfError
 from workers.database import DatabaseAway
+from workers.rounds import Rounds
 
 POLL_SECONDS = 1.0
 """How often the clock is looked at: leases, retries, messages that were lost."""
@@ -135,6 +136,11 @@ class Dispatcher:
         self._broker.send(step.id, step.queue)
 
 
+def create_rounds(settings: Settings) -> tuple[Rounds, ...]:
+    """Return what is done beside dispatching; several dispatchers share this work too."""
+    return ()
+
+
 def main() -> int:
     """Run a dispatcher until SIGINT or SIGTERM."""
     try:
@@ -150,7 +156,12 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    rounds = create_rounds(settings)
+    for each in rounds:
+        each.start()
     dispatcher.run()
+    for each in rounds:
+        each.stop()
     return 0
 
 

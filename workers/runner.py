@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from app.errors import LeaseLost
-from app.jobs import INTERNAL_ERROR, Claim, JobError, NextStage, Progress
+from app.jobs import INTERNAL_ERROR, Claim, JobError, NextStage, Output, Progress
 from app.settings import Settings
 from app.step_store import StepStore
 from ml.artifacts import ArtifactStore
@@ -120,12 +120,13 @@ class StepRunner:
     def _finish(
         self, claim: Claim, done: StageResult, following: Stage[Any] | None, reached: float
     ) -> None:
+        output = Output(done.key, done.blobs, done.audio_seconds)
         if following is None:
             result = msgspec.json.decode(self._artifacts.read(done.key))
-            patiently()(self._steps.finish, claim, done.key, None, result)
+            patiently()(self._steps.finish, claim, output, None, result)
         else:
             after = NextStage(following.name, following.queue, done.next_parts, reached)
-            patiently()(self._steps.finish, claim, done.key, after)
+            patiently()(self._steps.finish, claim, output, after)
 
 
 def _share(stages: tuple[Stage[Any], ...], position: int) -> tuple[float, float]:

@@ -20,7 +20,7 @@ def _runner() -> StepRunner:
     settings = Settings.load()
     # One connection for the step, one for its lease.
     engine = create_db_engine(settings.database_url, pool_size=2)
-    steps = StepStore(engine, lease_seconds=settings.jobs.lease_seconds)
+    steps = StepStore(engine, lease_seconds=settings.jobs.lease_seconds, quotas=settings.quotas)
     return StepRunner(settings, steps, open_store(settings))
 
 

@@ -41,7 +41,7 @@ class Services:
         return cls(
             settings=settings,
             engine=engine,
-            jobs=JobStore(engine, max_queued=settings.jobs.max_queued),
+            jobs=JobStore(engine, settings.quotas),
             artifacts=open_store(settings),
             workers=WorkerStore(engine, timeout_seconds=settings.jobs.worker_timeout_seconds),
             broker=Broker(settings.redis_url),

@@ -24,11 +24,14 @@ _TITLE_LENGTH = 80
 
 def submit_json(request: Request) -> Job:
     """Submit the job that a JSON body asks for; raise what is wrong with it."""
-    body = _object(request)
+    return services().jobs.submit(json_job(_object(request)))
+
+
+def json_job(body: dict[str, Any]) -> NewJob:
+    """Return the job that a JSON object describes; raise what is wrong with it."""
     if ("url" in body) == ("text" in body):
         raise RequestInvalid([{"field": "", "message": "Give exactly one of url and text."}])
-    new = _text_job(body) if "text" in body else _url_job(body)
-    return services().jobs.submit(new)
+    return _text_job(body) if "text" in body else _url_job(body)
 
 
 def submit_upload(request: Request) -> Job:

@@ -73,11 +73,19 @@ def is_public(address: str) -> bool:
 class AddressPolicy:
     """Decides what a download may connect to."""
 
-    allow_private: bool = False
+    allowed_networks: tuple[str, ...] = ()
+    """Networks that an operator lists: any port may be dialled there, public or not."""
 
     def permits(self, address: str, port: int) -> bool:
         """Whether a connection to this IP address and port may be opened."""
-        return self.allow_private or (port in PUBLIC_PORTS and is_public(address))
+        return (port in PUBLIC_PORTS and is_public(address)) or self._is_allowed(address)
+
+    def _is_allowed(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address.split("%", 1)[0])
+        except ValueError:
+            return False
+        return any(parsed in ipaddress.ip_network(network) for network in self.allowed_networks)
 
     def check_url(self, url: str) -> SplitResult:
         """Return the parts of an http or https URL that may be fetched.
@@ -94,7 +102,7 @@ class AddressPolicy:
         parts, host, port = _split(url)
         if parts.scheme not in ("http", "https") or "@" in parts.netloc:
             raise SourceForbiddenAddress()
-        if not self.allow_private and port not in PUBLIC_PORTS:
+        if not self.allowed_networks and port not in PUBLIC_PORTS:
             raise SourceForbiddenAddress()
         if _is_literal(host) and not self.permits(host, port):
             raise SourceForbiddenAddress()

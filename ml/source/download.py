@@ -47,12 +47,12 @@ def download(
         MediaNoAudio: it has no sound.
 
     """
-    AddressPolicy(options.allow_private_addresses).check_url(url)
+    AddressPolicy(options.allowed_networks).check_url(url)
     request = {
         "url": url,
         "directory": str(directory),
         "max_bytes": options.max_bytes,
-        "allow_private": options.allow_private_addresses,
+        "allowed_networks": options.allowed_networks,
     }
     deadline = time.monotonic() + options.timeout
     with _process(request, directory) as events:

@@ -32,7 +32,7 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     events = _take_standard_output()
     directory = Path(request["directory"])
-    policy = AddressPolicy(allow_private=request["allow_private"])
+    policy = AddressPolicy(tuple(request["allowed_networks"]))
     guard = Guard(policy, directory)
     guard.install(request["max_bytes"])
     try:

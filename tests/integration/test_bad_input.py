@@ -25,7 +25,7 @@ from ml.text.segment import NO_SPEECH_NOTE, UNSURE_LANGUAGE_NOTE
 SECONDS = 20.0
 """No bad input may keep us longer, models loaded and processors shared."""
 
-LOCAL = SourceOptions(allow_private_addresses=True, timeout=3, max_bytes=2_000_000)
+LOCAL = SourceOptions(allowed_networks=("127.0.0.0/8",), timeout=3, max_bytes=2_000_000)
 
 
 @dataclass(frozen=True)
@@ -170,9 +170,9 @@ ROWS = [
         "source.forbidden_address",
     ),
     Row("playlist", served(Answer(PLAYLIST_PAGE)), "url", "source.playlist",
-        source=SourceOptions(allow_private_addresses=True, timeout=SECONDS)),
+        source=SourceOptions(allowed_networks=("127.0.0.0/8",), timeout=SECONDS)),
     Row("nothing on the page", served(Answer(b"<html>hi</html>")), "url", "source.unsupported",
-        source=SourceOptions(allow_private_addresses=True, timeout=SECONDS)),
+        source=SourceOptions(allowed_networks=("127.0.0.0/8",), timeout=SECONDS)),
     Row(
         "announced too large",
         served(Answer(b"x", "audio/mpeg", length=10**12)),

@@ -40,6 +40,8 @@ def test_the_table_of_settings_is_true(key: str, default: object) -> None:
         assert shown == str(default).lower()
     elif isinstance(default, (int, float)):
         assert float(shown) == default
+    elif isinstance(default, tuple):
+        assert shown == (", ".join(default) or "none")
     else:
         assert shown == (default or "none")
 

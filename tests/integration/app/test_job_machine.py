@@ -32,6 +32,7 @@ from app.jobs import (
     JobStatus,
     NewJob,
     NextStage,
+    Output,
     Progress,
     terminal,
 )
@@ -84,7 +85,9 @@ class Machine(RuleBasedStateMachine):
     @rule(claim=claims)
     def finish(self, claim: Claim) -> None:
         key = f"{claim.stage}-{claim.part}-{claim.attempt}"
-        self.write(lambda: self.steps.finish(claim, key, FOLLOWING[claim.stage], {"key": key}))
+        self.write(
+            lambda: self.steps.finish(claim, Output(key), FOLLOWING[claim.stage], {"key": key})
+        )
 
     @rule(job=jobs_submitted)
     def work_undisturbed(self, job: Job) -> None:

@@ -19,7 +19,18 @@ from app.errors import (
     QueueFull,
 )
 from app.job_store import JobStore
-from app.jobs import Claim, Job, JobError, JobStatus, NewJob, NextStage, Progress, Step
+from app.jobs import (
+    Claim,
+    Job,
+    JobError,
+    JobStatus,
+    NewJob,
+    NextStage,
+    Output,
+    Progress,
+    Quotas,
+    Step,
+)
 from app.step_store import StepStore
 from ml.errors import Cancelled, OptionInvalid
 
@@ -37,7 +48,7 @@ def engine(database: str) -> Iterator[sa.Engine]:
 
 @pytest.fixture
 def jobs(engine: sa.Engine) -> JobStore:
-    return JobStore(engine, max_queued=5)
+    return JobStore(engine, Quotas(max_queued=5))
 
 
 @pytest.fixture
@@ -232,7 +243,7 @@ class TestWorkers:
     ) -> None:
         jobs.cancel(job.id, ME)
         with pytest.raises(Cancelled):
-            steps.finish(claim, "key", None, {})
+            steps.finish(claim, Output("key"), None, {})
         with pytest.raises(Cancelled):
             steps.retry(claim, ERROR, 0)
         assert jobs.get(job.id, ME).status is JobStatus.CANCELLED
@@ -240,7 +251,7 @@ class TestWorkers:
     def test_finish_makes_the_next_stage_ready(
         self, engine: sa.Engine, jobs: JobStore, steps: StepStore, job: Job, claim: Claim
     ) -> None:
-        steps.finish(claim, "key-1", NextStage("classify", "gpu", 1, 0.2))
+        steps.finish(claim, Output("key-1"), NextStage("classify", "gpu", 1, 0.2))
         assert steps.outputs(job.id) == {"segment": ["key-1"]}
         assert jobs.get(job.id, ME).progress == pytest.approx(0.2)
         assert claim_next(engine, steps, job).stage == "classify"
@@ -248,7 +259,7 @@ class TestWorkers:
     def test_the_last_finish_completes_the_job(
         self, jobs: JobStore, steps: StepStore, job: Job, claim: Claim
     ) -> None:
-        steps.finish(claim, "key", None, {"b": 1, "a": "\x00 \ud800"})
+        steps.finish(claim, Output("key"), None, {"b": 1, "a": "\x00 \ud800"})
         done = jobs.get(job.id, ME)
         assert (done.status, done.progress) == (JobStatus.COMPLETED, 1.0)
         assert list(jobs.result(job.id, ME).items()) == [("b", 1), ("a", "\x00 \ud800")]
@@ -257,29 +268,29 @@ class TestWorkers:
         self, engine: sa.Engine, steps: StepStore, job: Job, claim: Claim
     ) -> None:
         following = NextStage("classify", "gpu", 2, 0.2)
-        steps.finish(claim, "key", following)
-        steps.finish(claim, "key", following)
+        steps.finish(claim, Output("key"), following)
+        steps.finish(claim, Output("key"), following)
         assert len(ready(engine, job)) == 2
 
     def test_the_last_part_advances_the_job_whatever_the_order(
         self, engine: sa.Engine, jobs: JobStore, steps: StepStore, job: Job, claim: Claim
     ) -> None:
-        steps.finish(claim, "key", NextStage("transcribe", "gpu", 8, 0.1))
+        steps.finish(claim, Output("key"), NextStage("transcribe", "gpu", 8, 0.1))
         claims = [steps.claim(step, "worker") for step in ready(engine, job)]
         following = NextStage("segment-2", "cpu", 1, 0.9)
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda c: steps.finish(c, f"key-{c.part}", following), claims))
+            list(pool.map(lambda c: steps.finish(c, Output(f"key-{c.part}"), following), claims))
         assert steps.outputs(job.id)["transcribe"] == [f"key-{part}" for part in range(8)]
         assert claim_next(engine, steps, job).stage == "segment-2"
 
     def test_progress_over_parts(
         self, engine: sa.Engine, jobs: JobStore, steps: StepStore, job: Job, claim: Claim
     ) -> None:
-        steps.finish(claim, "key", NextStage("transcribe", "gpu", 2, 0.2))
+        steps.finish(claim, Output("key"), NextStage("transcribe", "gpu", 2, 0.2))
         first, second = ready(engine, job)
         one = steps.claim(first, "worker")
         assert one is not None
-        steps.finish(one, "key", NextStage("after", "cpu", 1, 0.8))
+        steps.finish(one, Output("key"), NextStage("after", "cpu", 1, 0.8))
         two = steps.claim(second, "worker")
         assert two is not None
         steps.heartbeat(two, Progress(0.5, "", 0.2, 0.6))
@@ -288,7 +299,7 @@ class TestWorkers:
     def test_fail_ends_the_job_and_its_other_parts(
         self, engine: sa.Engine, jobs: JobStore, steps: StepStore, job: Job, claim: Claim
     ) -> None:
-        steps.finish(claim, "key", NextStage("transcribe", "gpu", 3, 0.2))
+        steps.finish(claim, Output("key"), NextStage("transcribe", "gpu", 3, 0.2))
         one, two, three = ready(engine, job)
         failing, running = steps.claim(one, "a"), steps.claim(two, "b")
         assert failing is not None
@@ -343,7 +354,7 @@ class TestFence:
         before = self.rows(engine)
         for write in (
             lambda: steps.heartbeat(stale, Progress(0.9, "stale", 0, 1)),
-            lambda: steps.finish(stale, "stale", None, {"stale": True}),
+            lambda: steps.finish(stale, Output("stale"), None, {"stale": True}),
             lambda: steps.fail(stale, ERROR),
             lambda: steps.retry(stale, ERROR, 0),
             lambda: steps.stop(stale),
@@ -357,7 +368,7 @@ class TestFence:
     ) -> None:
         execute(engine, "UPDATE steps SET state = 'done', output_key = 'theirs'")
         with pytest.raises(LeaseLost):
-            steps.finish(stale, "theirs", None, {})
+            steps.finish(stale, Output("theirs"), None, {})
 
     def rows(self, engine: sa.Engine) -> object:
         with engine.connect() as connection:

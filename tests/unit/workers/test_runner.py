@@ -31,6 +31,7 @@ def claim_of(stage: str, failures: int = 0) -> Claim:
     return Claim(
         step_id=1,
         job_id=uuid.uuid4(),
+        owner="local",
         kind="text",
         source="Hi.",
         title=None,
@@ -86,8 +87,8 @@ def test_a_step_that_cannot_be_claimed_is_left_alone(run: Run) -> None:
 
 def test_a_finished_step_names_the_next_stage(run: Run) -> None:
     steps = run(lambda context: SENTENCES)
-    _, key, following = steps.finish.call_args.args
-    assert key.startswith("stages/segment/")
+    _, output, following = steps.finish.call_args.args
+    assert output.key.startswith("stages/segment/")
     assert following == NextStage("classify", "gpu", 1, pytest.approx(0.2))
 
 

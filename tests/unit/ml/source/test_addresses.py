@@ -105,7 +105,9 @@ def test_names_and_odd_spellings_of_private_addresses_do_not_resolve(host: str) 
         AddressPolicy().resolve(host, 80)
 
 
-def test_private_addresses_may_be_allowed() -> None:
-    policy = AddressPolicy(allow_private=True)
+def test_private_networks_may_be_allowed() -> None:
+    policy = AddressPolicy(("127.0.0.0/8",))
+    assert not policy.permits("10.0.0.1", 80)
+    assert not policy.permits("::1", 80)
     assert policy.check_url("http://127.0.0.1:8080/a.mp3").port == 8080
     assert "127.0.0.1" in policy.resolve("127.0.0.1", 8080)

@@ -31,7 +31,7 @@ from ml.errors import (
 from ml.options import SourceOptions
 from ml.source.download import _read, download
 
-LOCAL = SourceOptions(allow_private_addresses=True, timeout=30, max_bytes=5_000_000)
+LOCAL = SourceOptions(allowed_networks=("127.0.0.0/8",), timeout=30, max_bytes=5_000_000)
 
 
 def page(*media: str) -> Answer:
@@ -269,7 +269,7 @@ def test_what_libraries_print_is_no_event() -> None:
 def test_private_addresses_are_not_even_dialled(
     tmp_path: Path, media_server: MediaServer, name: str
 ) -> None:
-    options = replace(LOCAL, allow_private_addresses=False)
+    options = replace(LOCAL, allowed_networks=())
     for url in (f"http://{name}:{media_server.port}/x.mp3", f"http://{name}/x.mp3"):
         with pytest.raises(SourceForbiddenAddress):
             fetched(url, tmp_path, options)

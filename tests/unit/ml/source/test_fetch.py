@@ -59,7 +59,7 @@ def test_an_upload(context: Context, jfk: Path) -> None:
 def test_a_link(context: Context, jfk: Path, media_server: MediaServer) -> None:
     url = media_server.put("/a%20talk.flac", Answer(jfk.read_bytes(), "audio/flac"))
     context.source = Input("url", url)
-    context.options = options(allow_private_addresses=True)
+    context.options = options(allowed_networks=("127.0.0.0/8",))
     recording = fetch(context)
     assert recording.duration == 11.0
 
@@ -124,7 +124,7 @@ def test_progress_never_goes_back(context: Context, jfk: Path, media_server: Med
     seen: list[tuple[float, str]] = []
     url = media_server.put("/talk.flac", Answer(jfk.read_bytes(), "audio/flac"))
     context.source = Input("url", url)
-    context.options = options(allow_private_addresses=True)
+    context.options = options(allowed_networks=("127.0.0.0/8",))
     context.progress = lambda fraction, detail: seen.append((fraction, detail))
     fetch(context)
     fractions = [fraction for fraction, _ in seen]
