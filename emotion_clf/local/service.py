@@ -76,6 +76,11 @@ class LocalService:
         return self._addresses
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What the processes of the running service are told: where everything lies."""
+        return self._environment
+
+    @property
     def children(self) -> list[Child]:
         """The processes of the service, without broker and database."""
         return self._supervisor.children
@@ -143,7 +148,7 @@ class LocalService:
         self._redis = Redis(self.directory / "redis")
         self._postgres.start()
         self._redis.start()
-        environment = {
+        self._environment = environment = {
             "DATABASE_URL": self._postgres.url,
             "REDIS_URL": self._redis.url,
             "ARTIFACT_URL": f"file://{self.directory}/artifacts",
