@@ -63,12 +63,68 @@ class SourceTimeout(SourceUnreachable):
 class SourceBotCheck(SourceError):
     code = "source.bot_check"
     message = "The site asks for a sign-in to prove that you are not a robot."
-    hint = "Download the file yourself and submit it directly."
+    hint = (
+        "Download the file yourself and submit it directly; operators can set source.cookie_file "
+        "or egress.upstream."
+    )
 
 
 class SourceRateLimited(SourceUnreachable):
     code = "source.rate_limited"
     message = "The site limits how often it may be asked."
+
+
+class SourceGeoBlocked(SourceError):
+    code = "source.geo_blocked"
+    message = "The site does not show the recording in this country."
+    hint = (
+        "Download the file yourself and submit it directly; operators can set egress.upstream "
+        "to a proxy elsewhere."
+    )
+
+
+class SourceAgeRestricted(SourceError):
+    code = "source.age_restricted"
+    message = "The site shows the recording only to people who prove their age."
+    hint = (
+        "Download the file yourself and submit it directly; operators can set source.cookie_file."
+    )
+
+
+class SourcePrivate(SourceError):
+    code = "source.private"
+    message = "The recording is private, or needs a sign-in."
+    hint = "Ask its owner to share it publicly, or submit the file directly."
+
+
+class SourcePaid(SourceError):
+    code = "source.paid"
+    message = "The recording is for members or paying customers of the site."
+    hint = "If you may use it, submit the file directly; operators can set source.cookie_file."
+
+
+class SourceRemoved(SourceError):
+    code = "source.removed"
+    message = "The recording was removed."
+    hint = "Look for another copy, and submit that."
+
+
+class SourceLive(SourceError):
+    code = "source.live"
+    message = "The link is a live stream."
+    hint = "Submit the recording when the stream has ended."
+
+
+class SourceUpcoming(SourceError):
+    code = "source.upcoming"
+    message = "The recording has not been published yet."
+    hint = "Submit the link again after its premiere."
+
+
+class SourceProtected(SourceError):
+    code = "source.protected"
+    message = "The recording is protected against copying (DRM)."
+    hint = "Submit a recording that is not protected."
 
 
 class SourceTooLarge(SourceError):
@@ -93,7 +149,7 @@ class SourceUnsupported(SourceError):
 class SourceForbiddenAddress(SourceError):
     code = "source.forbidden_address"
     message = "That address may not be fetched."
-    hint = "Only public http and https addresses are fetched."
+    hint = "Check the link: only public http and https addresses are fetched."
 
 
 class MediaError(InputError):

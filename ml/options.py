@@ -7,8 +7,10 @@ line, never in here. Values out of range raise :class:`ml.errors.OptionInvalid`.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import Literal, cast, get_args
+from urllib.parse import urlsplit
 
 from ml.errors import OptionInvalid
 
@@ -46,6 +48,7 @@ def _require(ok: bool, key: str, value: object, allowed: str) -> None:
 
 
 _READ = ("auto", "en")
+_PROXY = re.compile(r"http://[^\s/?#@]+/?")
 
 
 def _is_network(network: str) -> bool:
@@ -54,6 +57,13 @@ def _is_network(network: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_proxy(url: str) -> bool:
+    try:
+        return bool(_PROXY.fullmatch(url)) and urlsplit(url).port != 0
+    except ValueError:  # no port at all, or one above 65535
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +101,13 @@ class SourceOptions:
         _require(self.timeout > 0, "source.timeout", self.timeout, "above 0")
         for network in self.allowed_networks:
             _require(_is_network(network), "source.allowed_networks", network, "an IP network")
+        _require(
+            self.proxy is None or _is_proxy(self.proxy),
+            "source.proxy",
+            (self.proxy or "").rpartition("@")[2],
+            "http://host:port, without credentials",
+        )
+        _require(bool(self.extractors), "source.extractors", self.extractors, "at least one name")
         _require(self.jitter >= 0, "source.jitter", self.jitter, "0 or more")
         _require(self.part_seconds >= 30, "source.part_seconds", self.part_seconds, "30 or more")
 

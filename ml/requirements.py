@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from ml.errors import ExtraMissing, SpeechAuth
-from ml.options import PipelineOptions
+from ml.options import PipelineOptions, SourceOptions
+from ml.source.cookies import read_cookies
 from ml.stage import InputKind
 
 
@@ -15,8 +16,11 @@ def require(options: PipelineOptions, kind: InputKind) -> None:
     Raises:
         SpeechAuth: the speech service needs a key, and there is none.
         ExtraMissing: a library is not installed.
+        SettingInvalid: the cookie file or an extractor's name is no good.
 
     """
+    if kind == "url":
+        require_for_links(options.source)
     chosen = options.transcription
     by_service = chosen.method == "assemblyai" and kind != "text"
     if options.privacy.policies and not by_service:
@@ -27,6 +31,18 @@ def require(options: PipelineOptions, kind: InputKind) -> None:
             raise SpeechAuth("transcription.method is assemblyai, and there is no key.")
     elif kind != "text":
         _require_here(options)
+
+
+def require_for_links(options: SourceOptions) -> None:
+    """Raise :class:`SettingInvalid` for what each download would fail with.
+
+    Like downloading, looking for extractors needs yt-dlp; where all may be used it is not loaded.
+    """
+    read_cookies(options.cookie_file)
+    if options.extractors != ("default",):
+        from ml.source.extractor import require_extractors
+
+        require_extractors(options.extractors)
 
 
 def _require_here(options: PipelineOptions) -> None:

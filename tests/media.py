@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import tempfile
 import threading
 import time
@@ -125,13 +126,17 @@ class Answer:
 
 
 class MediaServer:
-    """A web server on 127.0.0.1 with an answer for each path; it counts connections."""
+    """A web server with an answer for each path; it counts connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self.host = host
         self.answers: dict[str, Answer] = {}
+        self.headers: dict[str, Mapping[str, str]] = {}
+        """What the last request for each path carried."""
         self.connections = 0
         self._stopping = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"media": self}))
+        server = type("Server", (_Server,), {"address_family": _family(host)})
+        self._server = server((host, port), type("Handler", (_Handler,), {"media": self}))
         self.port = self._server.server_port
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -141,7 +146,7 @@ class MediaServer:
         return self.url(path)
 
     def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.host}:{self.port}{path}"
 
     def wait(self, seconds: float) -> bool:
         """Wait, and say whether the server is still up."""
@@ -151,6 +156,10 @@ class MediaServer:
         self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 class _Server(ThreadingHTTPServer):
@@ -166,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
 
     def do_GET(self) -> None:
+        self.media.headers[self.path] = self.headers
         answer = self.media.answers.get(self.path, Answer(b"nothing here", status=404))
         self.media.wait(answer.pause)
         with contextlib.suppress(OSError):

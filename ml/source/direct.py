@@ -19,6 +19,7 @@ from ml.errors import (
     SourceUnreachable,
 )
 from ml.source.addresses import AddressPolicy
+from ml.source.route import Route
 
 SOCKET_TIMEOUT = 20.0
 """Seconds without a byte after which a server counts as dead."""
@@ -39,12 +40,19 @@ Progress = Callable[[int, int | None], None]
 
 
 def download_direct(
-    url: str, target: Path, policy: AddressPolicy, max_bytes: int, progress: Progress
+    url: str,
+    target: Path,
+    policy: AddressPolicy,
+    max_bytes: int,
+    progress: Progress,
+    *,
+    route: Route | None = None,
 ) -> bool:
     """Download a plain media link to ``target``.
 
     Returns False if the link answers with something else, such as a web page. Every hop of a
-    redirect is checked and then dialled at the very address that was checked.
+    redirect is checked and then dialled at the very address that was checked, or dialled by
+    ``route``, which checks it too.
     ``progress`` is called with the bytes received and, if known, the bytes expected.
 
     Raises:
@@ -53,7 +61,7 @@ def download_direct(
     """
     for _ in range(MAX_REDIRECTS + 1):
         parts = policy.check_url(url)
-        with _get(parts, policy) as response:
+        with _get(parts, route or policy) as response:
             location = response.headers.get("Location")
             if response.status in _REDIRECTS and location:
                 # http.client reads headers as Latin-1: this gives back the bytes that were sent.
@@ -69,8 +77,8 @@ def download_direct(
 
 
 @contextmanager
-def _get(parts: SplitResult, policy: AddressPolicy) -> Iterator[http.client.HTTPResponse]:
-    connection = _Connection(parts, policy)
+def _get(parts: SplitResult, route: Route) -> Iterator[http.client.HTTPResponse]:
+    connection = _Connection(parts, route)
     with closing(connection):
         path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         ascii_path = quote(path, safe=_URL_CHARACTERS, errors="replace")
@@ -84,15 +92,15 @@ def _get(parts: SplitResult, policy: AddressPolicy) -> Iterator[http.client.HTTP
 class _Connection(http.client.HTTPConnection):
     """A connection to an address that was checked, for http and https."""
 
-    def __init__(self, parts: SplitResult, policy: AddressPolicy) -> None:
+    def __init__(self, parts: SplitResult, route: Route) -> None:
         self._tls = parts.scheme == "https"
-        self._policy = policy
+        self._route = route
         port = parts.port or (443 if self._tls else 80)
         super().__init__(parts.hostname or "", port, timeout=SOCKET_TIMEOUT)
 
     def connect(self) -> None:
         """Dial; called by the base class."""
-        self.sock = self._policy.dial(self.host, self.port, SOCKET_TIMEOUT)
+        self.sock = self._route.dial(self.host, self.port, SOCKET_TIMEOUT)
         if self._tls:
             context = ssl.create_default_context()
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)

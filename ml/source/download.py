@@ -17,13 +17,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 from ml.errors import SourceTimeout, SourceTooLarge, SourceUnsupported, catalogue
 from ml.options import SourceOptions
 from ml.source.addresses import AddressPolicy
-from ml.source.isolated import OUTPUT
+from ml.source.cookies import read_cookies
+from ml.source.isolated import OUTPUT, Request
 
 _POLL_SECONDS = 0.1
 _PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -45,16 +47,21 @@ def download(
     Raises:
         SourceError: it could not be had, see each error.
         MediaNoAudio: it has no sound.
+        SettingInvalid: the cookie file or an extractor's name is no good.
 
     """
     AddressPolicy(options.allowed_networks).check_url(url)
-    request = {
-        "url": url,
-        "directory": str(directory),
-        "max_bytes": options.max_bytes,
-        "allowed_networks": options.allowed_networks,
-    }
-    deadline = time.monotonic() + options.timeout
+    request = Request(
+        url=url,
+        directory=str(directory),
+        max_bytes=options.max_bytes,
+        allowed_networks=options.allowed_networks,
+        proxy=options.proxy,
+        extractors=options.extractors,
+        cookies=read_cookies(options.cookie_file),
+        jitter=options.jitter,
+    )
+    deadline = time.monotonic() + options.timeout + options.jitter
     with _process(request, directory) as events:
         while True:
             check()
@@ -74,7 +81,7 @@ def download(
 
 
 @contextlib.contextmanager
-def _process(request: dict[str, Any], directory: Path) -> Iterator[queue.Queue[dict[str, Any]]]:
+def _process(request: Request, directory: Path) -> Iterator[queue.Queue[dict[str, Any]]]:
     """Start the download process, yield its events, and kill it in the end."""
     home = str(directory)
     process = subprocess.Popen(
@@ -95,7 +102,7 @@ def _process(request: dict[str, Any], directory: Path) -> Iterator[queue.Queue[d
     try:
         # A process that died at once shows in its events.
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
             process.stdin.flush()
         yield events
     finally:

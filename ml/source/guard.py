@@ -3,7 +3,8 @@
 A URL that was checked can redirect, resolve to another address a moment later, or name a
 page that names an address inside. So the check sits where connections are opened: an audit
 hook (PEP 578) sees each address that is really dialled, whichever library dials it, and
-cannot be removed. The same hook refuses to start programs and to write outside the
+cannot be removed. With an egress proxy that is the proxy's address alone, and no name is looked
+up here. The same hook refuses to start programs and to write outside the
 download's own directory.
 """
 
@@ -15,9 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ml.source.addresses import AddressPolicy
+from ml.source.route import Route
 
 _CONNECTIONS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+_LOOKUPS = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"})
 _PROGRAM_STARTS = frozenset({"os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty"})
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 JAVASCRIPT_RUNTIME = "deno"
@@ -28,10 +30,10 @@ MAX_MEMORY_BYTES = 2 * 1024**3
 
 
 class Guard:
-    """An audit hook, and whether it had to refuse a connection."""
+    """An audit hook, and whether it had to refuse a connection or a lookup."""
 
-    def __init__(self, policy: AddressPolicy, directory: Path) -> None:
-        self._policy = policy
+    def __init__(self, route: Route, directory: Path) -> None:
+        self._route = route
         self._directory = f"{directory.resolve()}{os.sep}"
         self.refused_address = False
 
@@ -46,6 +48,8 @@ class Guard:
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in _CONNECTIONS:
             self._check_connection(arguments[1])
+        elif event in _LOOKUPS:
+            self._check_lookup(arguments[0])
         elif event == "subprocess.Popen":
             if Path(os.fsdecode(arguments[0])).name != JAVASCRIPT_RUNTIME:
                 raise PermissionError("programs may not be started")
@@ -56,10 +60,16 @@ class Guard:
 
     def _check_connection(self, address: Any) -> None:
         """Refuse what is not permitted, and what is not an IP address: fail closed."""
-        if isinstance(address, tuple) and self._policy.permits(str(address[0]), int(address[1])):
+        if isinstance(address, tuple) and self._route.permits(str(address[0]), int(address[1])):
             return
         self.refused_address = True
         raise PermissionError("that address may not be dialled")
+
+    def _check_lookup(self, host: Any) -> None:
+        name = host.decode("latin-1") if isinstance(host, bytes) else str(host)
+        if not self._route.resolves(name):
+            self.refused_address = True
+            raise PermissionError("that name may not be looked up")
 
     def _check_open(self, path: Any, flags: int) -> None:
         if not isinstance(path, str | bytes) or not flags & _WRITING:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import sys
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,27 +23,38 @@ from ml.errors import EmotionClfError, SourceForbiddenAddress, SourceUnsupported
 from ml.source.addresses import AddressPolicy
 from ml.source.direct import download_direct
 from ml.source.guard import Guard
+from ml.source.route import ProxyRoute, Route, route
 
 OUTPUT = "download"
 """Name of the file in the download directory: never one that a server chose."""
 _REPORT_SECONDS = 0.25
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the parent asks for; see :class:`ml.options.SourceOptions`."""
+
+    url: str
+    directory: str
+    max_bytes: int
+    allowed_networks: tuple[str, ...] = ()
+    proxy: str | None = None
+    extractors: tuple[str, ...] = ("default",)
+    cookies: str | None = field(default=None, repr=False)
+    """What the cookie file holds."""
+    jitter: float = 0.0
+
+
 def main() -> None:
     """Serve one request."""
-    request = json.loads(sys.stdin.readline())
+    request = Request(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     events = _take_standard_output()
-    directory = Path(request["directory"])
-    policy = AddressPolicy(tuple(request["allowed_networks"]))
-    guard = Guard(policy, directory)
-    guard.install(request["max_bytes"])
     try:
-        report = _Reporter(events)
-        _download(request["url"], directory / OUTPUT, policy, request["max_bytes"], report)
+        _download_guarded(request, _Reporter(events))
         _emit(events, event="done")
     except Exception as error:
-        known = SourceForbiddenAddress() if guard.refused_address else _known(error)
+        known = _known(error)
         _emit(events, event="failed", code=known.code, text=known.text, hint=known.advice)
 
 
@@ -53,15 +67,35 @@ def _take_standard_output() -> IO[str]:
     return events
 
 
-def _download(
-    url: str, target: Path, policy: AddressPolicy, max_bytes: int, report: _Reporter
-) -> None:
-    if download_direct(url, target, policy, max_bytes, report):
-        return
-    # Imported late: it takes a second, and plain links do without.
-    from ml.source.extractor import download_extracted
+def _download_guarded(request: Request, report: Callable[[int, int | None], None]) -> None:
+    # The proxy is looked up before the guard forbids lookups.
+    way = route(request.proxy, tuple(request.allowed_networks))
+    guard = Guard(way, Path(request.directory))
+    guard.install(request.max_bytes)
+    try:
+        download_by(way, request, report)
+    except Exception as error:
+        if guard.refused_address:
+            raise SourceForbiddenAddress() from error
+        raise
 
-    download_extracted(url, target, max_bytes, report)
+
+def download_by(way: Route, request: Request, report: Callable[[int, int | None], None]) -> None:
+    """Download what was asked for by a way out; raise a :class:`ml.errors.SourceError`."""
+    target = Path(request.directory) / OUTPUT
+    policy = AddressPolicy(tuple(request.allowed_networks))
+    if download_direct(request.url, target, policy, request.max_bytes, report, route=way):
+        return
+    time.sleep(random.uniform(0, request.jitter))  # noqa: S311 - no secret
+    # Imported late: it takes a second, and plain links do without.
+    from ml.source.extractor import Access, download_extracted
+
+    access = Access(
+        proxy=way.url if isinstance(way, ProxyRoute) else None,
+        extractors=tuple(request.extractors),
+        cookies=request.cookies,
+    )
+    download_extracted(request.url, target, request.max_bytes, report, access)
 
 
 def _known(error: Exception) -> EmotionClfError:

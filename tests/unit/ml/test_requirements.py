@@ -7,11 +7,12 @@ from importlib.util import find_spec
 import pytest
 
 from ml import requirements
-from ml.errors import ExtraMissing, SpeechAuth
+from ml.errors import ExtraMissing, SettingInvalid, SpeechAuth
 from ml.options import (
     DiarizationOptions,
     PipelineOptions,
     PrivacyOptions,
+    SourceOptions,
     TranscriptionOptions,
 )
 
@@ -56,3 +57,13 @@ def test_a_text_needs_no_recogniser(monkeypatch: pytest.MonkeyPatch) -> None:
         requirements.require(NEEDY[extra], "text")
     with pytest.raises(ExtraMissing):
         requirements.require(NEEDY["pii"], "text")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [SourceOptions(cookie_file="/nowhere/cookies.txt"), SourceOptions(extractors=("yuotube",))],
+)
+def test_what_every_link_would_fail_with_is_said_before(source: SourceOptions) -> None:
+    with pytest.raises(SettingInvalid, match=r"source\.(cookie_file|extractors)"):
+        requirements.require(PipelineOptions(source=source), "url")
+    requirements.require(PipelineOptions(source=source), "file")

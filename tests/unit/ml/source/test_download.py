@@ -14,14 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from egress import OUTSIDE, Egress
 from media import Answer, MediaServer, encode, tone
 
 from ml.errors import (
     Cancelled,
     EmotionClfError,
+    SettingInvalid,
     SourceForbiddenAddress,
     SourceNotFound,
     SourcePlaylist,
+    SourcePrivate,
     SourceRateLimited,
     SourceTimeout,
     SourceTooLarge,
@@ -128,7 +131,7 @@ MISTAKES: dict[str, tuple[Answer, type[EmotionClfError]]] = {
     "gone": (Answer(status=404), SourceNotFound),
     "removed": (Answer(status=410), SourceNotFound),
     "private": (Answer(status=403), SourceNotFound),
-    "sign-in": (Answer(status=401), SourceNotFound),
+    "sign-in": (Answer(status=401), SourcePrivate),
     "limited": (Answer(status=429), SourceRateLimited),
     "broken": (Answer(status=503), SourceUnreachable),
     "loop": (Answer(status=302, headers={"Location": "/x"}), SourceUnreachable),
@@ -285,3 +288,47 @@ def test_the_environment_has_no_say(
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit(9)")
     url = media_server.put("/talk.flac", Answer(jfk.read_bytes(), "audio/flac"))
     assert fetched(url, tmp_path).stat().st_size == jfk.stat().st_size
+
+
+def test_through_the_proxy_errors_are_told_apart(tmp_path: Path, egress: Egress) -> None:
+    through = replace(LOCAL, allowed_networks=(OUTSIDE,), proxy=egress.url)
+    with pytest.raises(SourceUnreachable):
+        fetched("http://127.0.0.2:1/x.mp3", tmp_path, through)
+    with pytest.raises(SourceForbiddenAddress):
+        fetched("http://nowhere.test/x.mp3", tmp_path, through)
+    with pytest.raises(SourceUnreachable):
+        fetched("http://1.1.1.1/x.mp3", tmp_path, replace(through, proxy="http://127.0.0.1:1"))
+
+
+def test_a_site_gets_the_cookies_and_the_file_stays_as_it_is(
+    tmp_path: Path, media_server: MediaServer, jfk: Path
+) -> None:
+    path = tmp_path / "cookies.txt"
+    text = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tmine\n"
+    path.write_text(text)
+    directory = tmp_path / "download-here"
+    directory.mkdir()
+    media_server.put("/talk.flac", Answer(jfk.read_bytes(), "audio/flac"))
+    answer = replace(page("/talk.flac"), headers={"Set-Cookie": "session=theirs; Path=/"})
+    fetched(media_server.put("/talk", answer), directory, replace(LOCAL, cookie_file=str(path)))
+    assert media_server.headers["/talk.flac"]["Cookie"] == "session=theirs"
+    assert media_server.headers["/talk"]["Cookie"] == "session=mine"
+    assert path.read_text() == text
+    assert [entry.name for entry in directory.iterdir()] == ["download"]
+
+
+def test_an_extractor_that_does_not_exist_is_a_wrong_setting(
+    tmp_path: Path, media_server: MediaServer
+) -> None:
+    url = media_server.put("/talk", page("/talk.flac"))
+    with pytest.raises(SettingInvalid, match="yuotube"):
+        fetched(url, tmp_path, replace(LOCAL, extractors=("yuotube",)))
+
+
+def test_a_pause_before_a_site_can_be_cancelled(
+    tmp_path: Path, media_server: MediaServer, cancel_after: Callable[[float], Callable[[], None]]
+) -> None:
+    url = media_server.put("/talk", page("/talk.flac"))
+    with pytest.raises(Cancelled):
+        download(url, tmp_path, replace(LOCAL, jitter=1e6), check=cancel_after(1))
+    assert media_server.connections <= 1

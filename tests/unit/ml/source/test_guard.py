@@ -140,3 +140,29 @@ def test_a_page_cannot_send_the_extractor_elsewhere(
     assert result.returncode == 0, result.stderr
     assert media_server.connections > 0
     assert other_server.connections == 0
+
+
+LOOKUPS = {
+    "address": "import socket; socket.getaddrinfo('nowhere.invalid', 80)",
+    "bytes": "import socket; socket.getaddrinfo(b'nowhere.invalid', 80)",
+    "name": "import socket; socket.gethostbyname('localhost')",
+    "reverse": "import socket; socket.gethostbyaddr('127.0.0.2')",
+    "connection": "import socket; socket.create_connection(('127.0.0.1', 1))",
+}
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+def test_with_a_proxy_nothing_else_is_dialled_or_looked_up(
+    tmp_path: Path, media_server: MediaServer, name: str
+) -> None:
+    code = (
+        "from ml.source.route import ProxyRoute; import socket\n"
+        "guard = Guard(ProxyRoute('127.0.0.1', allowed), directory)\n"
+        "guard.install(10)\n"
+        "socket.create_connection(('127.0.0.1', allowed)).close()\n"
+        "assert not guard.refused_address\n"
+        f"try:\n    {LOOKUPS[name]}\nexcept PermissionError:\n    print(guard.refused_address)"
+    )
+    result = run(code, media_server.port, 1, tmp_path, install=False)
+    assert result.stdout.strip() == "True", result.stderr
+    assert media_server.connections == 1
