@@ -1,6 +1,6 @@
 // The page: submit a job, follow it, show its result; list the recent ones.
 
-import { Problem, call, upload } from "./api.js";
+import { Problem, call, download, keepToken, upload } from "./api.js";
 import { ago, byId, element } from "./dom.js";
 import { render } from "./result.js";
 
@@ -24,6 +24,7 @@ const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, mil
 const showError = (problem) => {
   const box = byId("error");
   box.hidden = !problem;
+  byId("sign-in").hidden = !problem?.needsToken;
   if (!problem) return box.replaceChildren();
   if (!(problem instanceof Problem)) console.error(problem);
   return box.replaceChildren(
@@ -85,6 +86,8 @@ const patiently = async (path, current) => {
   return undefined;
 };
 
+const save = (address, name) => download(address, name).catch(showError);
+
 const follow = async (jobId, current) => {
   const path = `/jobs/${jobId}`;
   let job = await patiently(path, current);
@@ -102,7 +105,7 @@ const follow = async (jobId, current) => {
   if (job.status === "completed") {
     const result = await patiently(job.links.result, current);
     if (!result) return;
-    byId("result").replaceChildren(...render(job.id, result));
+    byId("result").replaceChildren(...render(job.id, result, save));
   } else {
     showEnd(job);
   }
@@ -200,6 +203,15 @@ const onSubmit = async (event) => {
   }
 };
 
+const onToken = (event) => {
+  event.preventDefault();
+  keepToken(byId("token").value.trim());
+  byId("token").value = "";
+  showError(null);
+  showRecent().catch(showError);
+  open();
+};
+
 const showFile = () => {
   const [file] = byId("file").files;
   byId("file-label").textContent = file ? file.name : "Choose a recording, or drop it here";
@@ -224,6 +236,7 @@ const acceptDrops = (form) => {
 };
 
 byId("submit").addEventListener("submit", onSubmit);
+byId("sign-in").addEventListener("submit", onToken);
 acceptDrops(byId("submit"));
 byId("file").addEventListener("change", showFile);
 byId("no-file").addEventListener("click", () => {

@@ -146,15 +146,20 @@ const sentence = (segment) => {
   return row;
 };
 
-const downloads = (jobId, result) => {
+const downloads = (jobId, result, save) => {
+  const link = (href, name, label) => {
+    const made = element("a", { href, download: name }, label);
+    made.addEventListener("click", (event) => {
+      event.preventDefault();
+      save(href, name);
+    });
+    return made;
+  };
   const formats = result.duration === null ? ["json", "csv"] : ["json", "csv", "srt", "vtt"];
   const links = formats.map((format) =>
-    element("a", { href: `/jobs/${jobId}/result?format=${format}`, download: `${jobId}.${format}` }, format.toUpperCase()),
+    link(`/jobs/${jobId}/result?format=${format}`, `${jobId}.${format}`, format.toUpperCase()),
   );
-  if (result.redacted_audio) {
-    const name = `${jobId}.wav`;
-    links.push(element("a", { href: `/jobs/${jobId}/audio`, download: name }, "Redacted audio"));
-  }
+  if (result.redacted_audio) links.push(link(`/jobs/${jobId}/audio`, `${jobId}.wav`, "Redacted audio"));
   return element("p", { className: "downloads" }, "Download ", ...links);
 };
 
@@ -166,7 +171,8 @@ const facts = (result) => {
   return element("p", { className: "hint", title }, parts.filter(Boolean).join(" · "));
 };
 
-export const render = (jobId, result) => {
+// `save` is called with the address and the file name of what is to be downloaded.
+export const render = (jobId, result, save) => {
   const { summary, segments, notes } = result;
   const page = [facts(result), ...notes.map((note) => element("p", { className: "note" }, note))];
   if (segments.length) {
@@ -181,5 +187,5 @@ export const render = (jobId, result) => {
       transcript,
     );
   }
-  return [...page.filter(Boolean), downloads(jobId, result)];
+  return [...page.filter(Boolean), downloads(jobId, result, save)];
 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def command(recording: Path, data: Path) -> None:
         ready = time.monotonic()
         addresses = service.addresses
         click.echo(f"Ready after {ready - began:.1f} s.", err=True)
-        client = Client(addresses.api)
+        client = Client(addresses.api, _token())
         job = client.submit_file(recording)
         click.echo(f"POST {addresses.api}/jobs  →  job {job}", err=True)
         with progress() as report:
@@ -42,3 +43,14 @@ def command(recording: Path, data: Path) -> None:
         click.echo(f"API documentation  {addresses.docs}")
         click.echo(f"queue dashboard    {addresses.flower}")
         click.echo("They end with this demo; `make serve` leaves the service running.")
+
+
+def _token() -> str | None:
+    """Return a token for this run, where the settings of this machine ask for one."""
+    from app.auth import Scope, Tokens
+    from app.settings import Settings
+
+    auth = Settings.load().auth
+    if not auth.enabled:
+        return None
+    return Tokens(auth).issue("demo", (Scope.JOBS_READ, Scope.JOBS_WRITE), timedelta(hours=1))

@@ -32,6 +32,33 @@ window.fetch = (path) => new Promise((resolve) => {
 location.hash = %s;
 setTimeout(() => { location.hash = %s; }, 300);
 """
+GUARDED = """
+const script = %s;
+const tokens = %s;
+const refused = { detail: "No such token.", hint: "Ask for one.", status: 401 };
+window.fetch = async (path, { headers }) => {
+  const good = headers.Authorization === "Bearer good";
+  const body = good ? (script[path] ?? { jobs: [], links: { next: null } }) : refused;
+  return new Response(JSON.stringify(body), { status: good ? 200 : 401 });
+};
+const saved = [];
+URL.createObjectURL = (file) => {
+  saved.push(file);
+  return "blob:saved";
+};
+// Chromium would not end after a real download.
+HTMLAnchorElement.prototype.click = async function () {
+  document.body.dataset.saved = `${this.download} ${this.href} ${await saved[0].text()}`;
+};
+location.hash = %s;
+const type = (token) => {
+  document.getElementById("token").value = token;
+  document.getElementById("sign-in").requestSubmit();
+};
+tokens.forEach((token, index) => setTimeout(type, 300 * (index + 1), token));
+const click = new MouseEvent("click", { cancelable: true });
+setTimeout(() => document.querySelector(".downloads a")?.dispatchEvent(click), 3000);
+"""
 DOWN = [0, 503, {"detail": "It restarts.", "hint": "Wait.", "status": 503}]
 GONE = [0, 404, {"detail": "No such job.", "hint": "Look.", "status": 404}]
 
@@ -62,9 +89,13 @@ def page(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 def shown(page: tuple[Path, str], script: object, first: str, second: str) -> str:
     """Open one job and then another; return the document half a minute later."""
+    return after(page, SERVICE % tuple(json.dumps(value) for value in (script, first, second)))
+
+
+def after(page: tuple[Path, str], service: str) -> str:
+    """Open the page with a script that answers for the service; return the document."""
     directory, address = page
-    values = (json.dumps(value) for value in (script, first, second))
-    (directory / "service.js").write_text(SERVICE % tuple(values))
+    (directory / "service.js").write_text(service)
     document = (WEB / "index.html").read_text()
     inserted = document.replace("<link", '<script src="/service.js"></script><link', 1)
     (directory / "index.html").write_text(inserted)
@@ -114,3 +145,30 @@ def test_a_job_that_is_gone_leaves_nothing_of_the_one_before(page):
     document = shown(page, script, A, B)
     assert hidden(document, "job")
     assert "No such job." in document
+
+
+def guarded(page: tuple[Path, str], tokens: list[str]) -> str:
+    script: dict[str, object] = {f"/jobs/{A}": job(A)[2], f"/jobs/{A}/result": result(A)[2]}
+    script[f"/jobs/{A}/result?format=json"] = [1, 2]
+    return after(page, GUARDED % tuple(json.dumps(value) for value in (script, tokens, A)))
+
+
+@pytest.mark.parametrize("tokens", [[], ["bad"]])
+def test_without_a_good_token_the_page_asks_for_one(page, tokens):
+    document = guarded(page, tokens)
+    assert not hidden(document, "sign-in")
+    assert "No such token." in document
+    assert "Note a" not in document
+
+
+def test_a_token_goes_with_every_request_and_download(page):
+    document = guarded(page, ["bad", " good "])
+    assert hidden(document, "sign-in")
+    assert "No such token." not in document
+    assert "Note a" in document
+    assert f'data-saved="{A}.json blob:saved [1,2]"' in document
+
+
+def test_where_nobody_asks_for_a_token_neither_does_the_page(page):
+    script = {f"/jobs/{A}": [job(A)], f"/jobs/{A}/result": [result(A)]}
+    assert hidden(shown(page, script, A, A), "sign-in")
