@@ -6,25 +6,41 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Date, cast, func, insert, select, text
+from sqlalchemy import (
+    Connection,
+    Date,
+    Select,
+    String,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull
+from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull, RateLimited
 from app.jobs import FIRST_STEP, JobStatus, NewJob, Quotas
 from app.models import JobRow, StepRow, UsageRow
-from app.wakeup import notify
+from app.wakeup import CHANNEL
 
 _OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 _TODAY = cast(func.timezone("UTC", func.now()), Date)
 
 
-def admit(connection: Connection, owner: str, count: int, quotas: Quotas) -> None:
+def admit(
+    connection: Connection, owner: str, count: int, quotas: Quotas, *, counted: bool = True
+) -> None:
     """Let in so many new jobs of an owner, or raise.
 
     Where there is a quota, an owner's submissions wait for each other, so that it is exact.
+    ``counted`` says whether a rate limiter has counted the submission; otherwise it is counted
+    here.
 
     Raises:
         QueueFull: too many jobs wait already.
+        RateLimited: the owner has submitted too often in the last minute.
         JobQuotaExceeded: the owner would have more open jobs than allowed.
         AudioQuotaExceeded: the owner has used up today's audio.
 
@@ -32,10 +48,14 @@ def admit(connection: Connection, owner: str, count: int, quotas: Quotas) -> Non
     queued = select(JobRow.id).where(JobRow.status == JobStatus.QUEUED).limit(quotas.max_queued)
     if _count(connection, queued.subquery()) + count > quotas.max_queued:
         raise QueueFull
-    if quotas.jobs_at_once:
+    haste = 0 if counted else quotas.creations_a_minute
+    if quotas.jobs_at_once or haste:
         connection.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"), {"owner": owner}
         )
+    if haste:
+        _admit_pace(connection, owner, haste)
+    if quotas.jobs_at_once:
         mine = select(JobRow.id).where(JobRow.owner == owner, JobRow.status.in_(_OPEN))
         if _count(connection, mine.subquery()) + count > quotas.jobs_at_once:
             raise JobQuotaExceeded
@@ -58,24 +78,34 @@ def charge(connection: Connection, owner: str, seconds: float, quotas: Quotas) -
         raise AudioQuotaExceeded
 
 
+def _admit_pace(connection: Connection, owner: str, most: int) -> None:
+    """Raise RateLimited where an owner has submitted so often in the last minute."""
+    minute = text("interval '1 minute'")
+    wait = func.extract("epoch", func.min(JobRow.created_at) + minute - func.now())
+    lately = select(func.count(), wait).where(
+        JobRow.owner == owner,
+        JobRow.created_at > func.now() - minute,
+        # Of a batch the first job stands for all.
+        func.coalesce(JobRow.batch_index, 0) == 0,
+    )
+    made, seconds = connection.execute(lately).one()
+    if made >= most:
+        raise RateLimited.after(float(seconds))
+
+
 def insert_jobs(
     connection: Connection, jobs: Mapping[uuid.UUID, NewJob], batch_id: uuid.UUID | None = None
 ) -> None:
     """Write down jobs with their first steps; they run once the transaction commits."""
-    connection.execute(
-        insert(JobRow),
-        [
-            _columns(new)
-            | {"id": job_id, "batch_id": batch_id, "batch_index": index if batch_id else None}
-            for index, (job_id, new) in enumerate(jobs.items())
-        ],
-    )
-    connection.execute(insert(StepRow), [_first_step(i, new) for i, new in jobs.items()])
-    notify(connection)
+    for index, (job_id, new) in enumerate(jobs.items()):
+        place = {"batch_id": batch_id, "batch_index": index if batch_id else None}
+        values = {"id": job_id, **place, **_columns(new)}
+        connection.execute(_INSERT, {f"new_{name}": value for name, value in values.items()})
 
 
 def _columns(new: NewJob) -> dict[str, Any]:
     callback = new.callback
+    stage, queue = FIRST_STEP[new.kind]
     return {
         "owner": new.owner,
         "kind": new.kind,
@@ -86,12 +116,35 @@ def _columns(new: NewJob) -> dict[str, Any]:
         "callback_result": callback is not None and callback.with_result,
         "request_id": new.origin.request_id,
         "trace": new.origin.trace,
+        "first_stage": stage,
+        "first_queue": queue,
+        "first_blobs": [new.source] if new.kind == "upload" else None,
     }
 
 
-def _first_step(job_id: uuid.UUID, new: NewJob) -> dict[str, Any]:
-    stage, queue = FIRST_STEP[new.kind]
-    return {"job_id": job_id, "stage": stage, "part": 0, "parts": 1, "queue": queue}
+def _insertion() -> Select[Any]:
+    """Return the statement that inserts a job and its step and rings: one round trip."""
+    columns = [
+        *("id", "owner", "kind", "source", "title", "options", "batch_id", "batch_index"),
+        *("callback_url", "callback_result", "request_id", "trace"),
+    ]
+    types = JobRow.__table__.c
+    # Parameters must not be called like columns, or SQLAlchemy adds those to each insertion.
+    job = insert(JobRow).values(
+        {name: bindparam(f"new_{name}", type_=types[name].type) for name in columns}
+    )
+    step = insert(StepRow).values(
+        job_id=bindparam("new_id", type_=types.id.type),
+        part=0,
+        parts=1,
+        stage=bindparam("new_first_stage", type_=String()),
+        queue=bindparam("new_first_queue", type_=String()),
+        blobs=bindparam("new_first_blobs", type_=StepRow.__table__.c.blobs.type),
+    )
+    return select(func.pg_notify(CHANNEL, "")).add_cte(job.cte("job"), step.cte("step"))
+
+
+_INSERT = _insertion()
 
 
 def storable(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -18,6 +19,7 @@ from pydantic import (
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Limit = Annotated[int, Field(ge=0)]
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 
 
 def scheme(*allowed: str) -> AfterValidator:
@@ -75,6 +77,14 @@ class JobSettings(Section):
     """A worker that was not seen for this long does not count as alive."""
 
     @property
+    def patience_seconds(self) -> float:
+        """How long a step may wait beside an idle worker, which then counts as hanging.
+
+        By then a message that was lost has been sent again.
+        """
+        return self.republish_seconds + 5.0
+
+    @property
     def heartbeat_seconds(self) -> float:
         """How often a lease is renewed; cancelling must reach a step within two seconds."""
         return min(1.0, self.lease_seconds / 5)
@@ -128,6 +138,10 @@ class LimitSettings(Section):
     audio_minutes_a_day: Annotated[float, Field(ge=0)] = 0.0
     redis_url: Annotated[str, scheme("redis", "rediss")] | None = None
     """Where requests are counted; without it in the broker."""
+
+    def burst(self, a_minute: int) -> int:
+        """Return how many requests a client may save up at this rate."""
+        return max(1, int(a_minute * self.burst_seconds / 60))
 
 
 class RetentionSettings(Section):
@@ -188,7 +202,7 @@ class ApiSettings(Section):
     wait_seconds: Annotated[float, Field(ge=0)] = 10.0
     """How long ``POST /predict`` waits, unless the request says otherwise."""
     max_wait_seconds: Annotated[float, Field(ge=0)] = 60.0
-    """How long a request may ask it to wait."""
+    """How long a request may ask it to wait, and the longest stream of events."""
     max_page_size: Annotated[int, Field(ge=1, le=1000)] = 100
     page_size: Annotated[int, Field(ge=1, le=1000, validate_default=True)] = 20
     """Jobs on one page of the list, unless the request says otherwise."""
@@ -197,6 +211,13 @@ class ApiSettings(Section):
     """How many reverse proxies stand before it, whose ``X-Forwarded-*`` are believed."""
     cors_origins: Names = ()
     """Origins whose pages may read answers; none unless listed."""
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_ORIGIN.fullmatch(origin) for origin in origins):
+            raise ValueError("origins as browsers send them, such as https://app.example.org")
+        return origins
 
     @field_validator("page_size")
     @classmethod

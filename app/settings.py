@@ -114,7 +114,14 @@ class Settings(PipelineSections):
     def quotas(self) -> Quotas:
         """How much work is accepted."""
         limits = self.limits
-        return Quotas(self.jobs.max_queued, limits.jobs_at_once, limits.audio_minutes_a_day * 60)
+        rate = limits.creations_a_minute
+        return Quotas(
+            max_queued=self.jobs.max_queued,
+            jobs_at_once=limits.jobs_at_once,
+            audio_seconds_a_day=limits.audio_minutes_a_day * 60,
+            # As many as a token bucket lets through in its best minute.
+            creations_a_minute=rate + limits.burst(rate) if rate else 0,
+        )
 
     @classmethod
     def load(cls, config: Path | None = None, **overrides: Any) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 
 _ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -10,7 +10,9 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_OVER_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 _DATA = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
@@ -21,7 +23,8 @@ def register(app: Flask) -> None:
     """Add the headers to every answer of ``app``; what a view has set stays."""
 
     def add(response: Response) -> Response:
-        for name, value in (_ALWAYS | _DATA).items():
+        wanted = _ALWAYS | _DATA | (_OVER_HTTPS if request.is_secure else {})
+        for name, value in wanted.items():
             response.headers.setdefault(name, value)
         return response
 

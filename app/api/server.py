@@ -1,53 +1,33 @@
-"""waitress, with its own errors as problem documents too."""
+"""waitress, with bounds on how requests arrive, and its own errors as problem documents too."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from flask import Flask, json
-from waitress.channel import HTTPChannel
-from waitress.server import create_server
-from waitress.task import ErrorTask
+from flask import Flask
+from waitress.server import BaseWSGIServer, create_server
 
-from app.api.errors import RequestHeadersTooLarge, RequestMalformed, RequestTooLarge
-from app.api.problems import MEDIA_TYPE, problem_document
-from app.api.uploads import form_limit
+from app.api.channel import Bounds, bounded_channel
+from app.api.uploads import form_limit, json_limit
 from app.settings import Settings
-from ml.errors import EmotionClfError
 
 _LONGEST_HEADERS = 32 * 1024
 _IDLE_SECONDS = 60
 _CONNECTIONS = 1000
-_TYPED: dict[int, type[EmotionClfError]] = {
-    400: RequestMalformed,
-    413: RequestTooLarge,
-    431: RequestHeadersTooLarge,
-}
+_LARGEST_UPLOADS = 4
+"""Uploads of the largest size for which there must be space on the disk at once."""
 
 
-class _ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress carries no types
-    """Answers requests that never reach the application, because they cannot be read."""
-
-    def execute(self) -> None:
-        error = self.request.error
-        typed = _TYPED.get(error.code, RequestMalformed if error.code < 500 else EmotionClfError)
-        document = problem_document(typed()) | {"status": error.code}
-        body = json.dumps(document).encode()
-        self.status = f"{error.code} {error.reason}"
-        self.response_headers.append(("Content-Type", MEDIA_TYPE))
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.write(body)
-
-
-class _ProblemChannel(HTTPChannel):  # type: ignore[misc]  # waitress carries no types
-    error_task_class = _ProblemTask
-
-
-def make_server(app: Flask, settings: Settings, host: str, port: int) -> Any:
+def make_server(
+    app: Flask, settings: Settings, host: str, port: int, bounds: Bounds | None = None
+) -> Any:
     """Return a waitress server that listens; its ``run()`` serves until the process ends."""
+    largest = form_limit(settings)
+    bounds = bounds or Bounds(json_limit(settings), _LARGEST_UPLOADS * largest)
+    sockets: dict[int, Any] = {}
     server = create_server(
         app,
+        map=sockets,
         host=host,
         port=port,
         threads=settings.api.threads,
@@ -56,9 +36,20 @@ def make_server(app: Flask, settings: Settings, host: str, port: int) -> Any:
         channel_timeout=_IDLE_SECONDS,
         max_request_header_size=_LONGEST_HEADERS,
         # waitress keeps the rest on disk, and a larger body than this never gets in.
-        max_request_body_size=form_limit(settings),
+        max_request_body_size=largest,
         # select() ends at 1,024 open files.
         asyncore_use_poll=True,
+        # The application looks at them itself: it refuses or believes them.
+        clear_untrusted_proxy_headers=False,
     )
-    server.channel_class = _ProblemChannel
+    # A name such as localhost may have several addresses, each with a listener of its own.
+    for listener in sockets.values():
+        if isinstance(listener, BaseWSGIServer):
+            listener.channel_class = bounded_channel(bounds)
     return server
+
+
+def port_of(server: Any) -> int:
+    """Return the port that a server listens on."""
+    listen = getattr(server, "effective_listen", None)
+    return int(listen[0][1] if listen else server.effective_port)

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import marshmallow as ma
-from flask import Request, json
+from flask import Request, g, json
 from werkzeug.exceptions import UnsupportedMediaType
 
-from app.api.errors import RequestInvalid, RequestMalformed
+from app.api.errors import RequestInvalid, RequestMalformed, WebhookDisabled
 from app.api.identity import current_owner
-from app.api.options import OPTIONS, Options
+from app.api.limits import counted
+from app.api.options import OPTIONS
 from app.api.problems import field_errors
-from app.api.schemas import TextSubmission, UrlSubmission
+from app.api.repeats import answer_as_replay, repeatable, request_digest
+from app.api.schemas import Submission, TextSubmission, UrlSubmission
 from app.api.services import services
-from app.api.uploads import FORM_TYPE, store_upload, title_of, uploaded_file
-from app.jobs import Job, NewJob
+from app.api.uploads import FORM_TYPE, digest_of, title_of, uploaded_file
+from app.jobs import Callback, Job, NewJob, Origin
+from app.storage import store_of
+from app.tracing import current_traceparent
 from ml.errors import TextEmpty, TextTooLong
 from ml.options import PipelineOptions
 
 _TITLE_LENGTH = 80
+# Made once: a batch has a thousand of them.
+_URL, _TEXT = UrlSubmission(), TextSubmission()
 
 
 def submit_json(request: Request) -> Job:
     """Submit the job that a JSON body asks for; raise what is wrong with it."""
-    return services().jobs.submit(json_job(_object(request)))
+    body = json_object(request)
+    return _submitted(json_job(body), request_digest(body), uuid.uuid4())
 
 
 def json_job(body: dict[str, Any]) -> NewJob:
@@ -39,22 +47,29 @@ def submit_upload(request: Request) -> Job:
     if request.mimetype != FORM_TYPE:
         raise UnsupportedMediaType
     upload = uploaded_file(request)
-    options = _form_options(request.form.get("options"))
-    artifacts = services().artifacts
-    chosen, _ = _agreed(options)
-    key = store_upload(upload, artifacts)
-    new = NewJob(
-        kind="upload",
-        source=key,
-        options=chosen,
-        owner=current_owner(),
-        title=title_of(upload.filename),
-    )
+    given = _form_fields(request)
+    title = title_of(upload.filename)
+    digest = request_digest({**given, "file": digest_of(upload), "title": title})
+    job_id = uuid.uuid4()
+    new = _new_job(given, kind="upload", source=f"uploads/{job_id.hex}", title=title)
+    artifacts = store_of(new.owner, services().artifacts)
+    taken = False
+    artifacts.write_stream(new.source, upload.stream)
     try:
-        return services().jobs.submit(new)
-    except Exception:
-        artifacts.delete(key)
-        raise
+        job = _submitted(new, digest, job_id)
+        taken = job.id == job_id
+    finally:
+        if not taken:
+            artifacts.delete(new.source)
+    return job
+
+
+def _submitted(new: NewJob, digest: str, job_id: uuid.UUID) -> Job:
+    """Submit a job under an identifier, or return the one that the same request has made."""
+    job = services().jobs.submit(new, repeatable(digest), job_id=job_id, counted=counted())
+    if job.id != job_id:
+        answer_as_replay()
+    return job
 
 
 def sections(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -75,19 +90,38 @@ def _agreed(options: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Pipelin
     return chosen, services().settings.pipeline_options(chosen)
 
 
-def _url_job(body: dict[str, Any]) -> NewJob:
-    given = _loaded(UrlSubmission(), body)
+def _new_job(given: dict[str, Any], **members: Any) -> NewJob:
+    """Return a job with what may come with every submission."""
     chosen, _ = _agreed(given["options"])
     return NewJob(
-        kind="url",
-        source=given["url"],
         options=chosen,
         owner=current_owner(),
+        callback=callback_of(given),
+        origin=Origin(g.request_id, current_traceparent()),
+        **members,
     )
 
 
+def callback_of(given: dict[str, Any]) -> Callback | None:
+    """Return where a submission wants its end reported; raise what is wrong with that."""
+    url, with_result = given.get("callback_url"), given.get("callback_result", False)
+    if url is None:
+        if with_result:
+            message = "Give callback_url too."
+            raise RequestInvalid([{"field": "callback_result", "message": message}])
+        return None
+    if services().settings.webhooks.secret is None:
+        raise WebhookDisabled
+    return Callback(url, with_result)
+
+
+def _url_job(body: dict[str, Any]) -> NewJob:
+    given = loaded(_URL, body)
+    return _new_job(given, kind="url", source=given["url"])
+
+
 def _text_job(body: dict[str, Any]) -> NewJob:
-    given = _loaded(TextSubmission(), body)
+    given = loaded(_TEXT, body)
     text = given["text"]
     # The store drops NUL characters, so they make no text.
     if not text.replace("\x00", "").strip():
@@ -95,15 +129,10 @@ def _text_job(body: dict[str, Any]) -> NewJob:
     limit = services().settings.source.max_characters
     if len(text) > limit:
         raise TextTooLong(f"The text has {len(text)} characters; at most {limit} are accepted.")
-    chosen, options = _agreed(given["options"])
-    return NewJob(
-        kind="text",
-        source=text,
-        options=chosen,
-        owner=current_owner(),
-        # A title would outlive what is taken out of the text.
-        title=None if options.privacy.policies else _start_of(text),
-    )
+    _, options = _agreed(given["options"])
+    # A title would outlive what is taken out of the text.
+    title = None if options.privacy.policies else _start_of(text)
+    return _new_job(given, kind="text", source=text, title=title)
 
 
 def _start_of(text: str) -> str:
@@ -111,17 +140,19 @@ def _start_of(text: str) -> str:
     return line if len(line) <= _TITLE_LENGTH else f"{line[: _TITLE_LENGTH - 1]}…"
 
 
-def _form_options(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        return _loaded(Options(), json.loads(text), "options")
-    except (ValueError, RecursionError):
-        message = "Must be a JSON object."
-        raise RequestInvalid([{"field": "options", "message": message}]) from None
+def _form_fields(request: Request) -> dict[str, Any]:
+    """Return the fields of a form beside the recording; all but the address hold JSON."""
+    given: dict[str, Any] = request.form.to_dict()
+    for name in given.keys() - {"callback_url"}:
+        try:
+            given[name] = json.loads(given[name])
+        except (ValueError, RecursionError):
+            raise RequestInvalid([{"field": name, "message": "Must be JSON."}]) from None
+    return loaded(Submission(), given)
 
 
-def _object(request: Request) -> dict[str, Any]:
+def json_object(request: Request) -> dict[str, Any]:
+    """Return the JSON object in a body; raise what is wrong with it."""
     try:
         body = request.get_json()
     except RecursionError:
@@ -131,9 +162,10 @@ def _object(request: Request) -> dict[str, Any]:
     return body
 
 
-def _loaded(schema: ma.Schema, data: Any, prefix: str = "") -> dict[str, Any]:
+def loaded(schema: ma.Schema, data: Any, prefix: str = "") -> dict[str, Any]:
+    """Return what ``schema`` reads from ``data``; raise RequestInvalid, fields below ``prefix``."""
     try:
-        loaded: dict[str, Any] = schema.load(data)
+        found: dict[str, Any] = schema.load(data)
     except ma.ValidationError as error:
         raise RequestInvalid(field_errors(error.messages, prefix)) from None
-    return loaded
+    return found

@@ -6,23 +6,21 @@ client states may lie. Names that a client states never become part of a path.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tempfile
-import uuid
-from pathlib import Path
 from typing import IO, Any, cast
 
 from flask import Request
 from werkzeug.datastructures import FileStorage
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.api.errors import RequestInvalid
 from app.api.services import services
 from app.settings import Settings
-from ml.artifacts import ArtifactStore
 from ml.errors import MediaInvalid, SourceTooLarge
 
 FORM_TYPE = "multipart/form-data"
+FORM_FIELDS = ("options", "callback_url", "callback_result")
 _FORM_OVERHEAD = 64 * 1024
 _BYTES_A_CHARACTER = 12
 _TITLE_LENGTH = 200
@@ -40,18 +38,27 @@ def form_limit(settings: Settings) -> int:
 
 
 class _CountedFile:
-    """A temporary file that refuses to grow beyond a limit."""
+    """A temporary file that refuses to grow beyond a limit, and knows the digest of its content.
+
+    It has no name, so nothing is left of it when the process is killed.
+    """
 
     def __init__(self, limit: int) -> None:
         self._left = limit
-        self._file = tempfile.NamedTemporaryFile(prefix="emotion-clf-upload-")  # noqa: SIM115
+        self._digest = hashlib.sha256()
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
 
     def write(self, data: bytes) -> int:
         self._left -= len(data)
         if self._left < 0:
             self._file.close()
             raise SourceTooLarge
+        self._digest.update(data)
         return self._file.write(data)
+
+    def hexdigest(self) -> str:
+        """Return the SHA-256 of what was written."""
+        return self._digest.hexdigest()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._file, name)
@@ -81,28 +88,23 @@ def uploaded_file(request: Request) -> FileStorage:
     request.max_content_length = limit
     if (request.content_length or 0) > limit:
         raise SourceTooLarge
-    try:
-        files, fields = request.files, request.form
-    except RequestEntityTooLarge:
-        raise SourceTooLarge from None
-    unknown = [*(set(files) - {"file"}), *(set(fields) - {"options", "file"})]
+    files, fields = request.files, request.form
+    unknown = [*(set(files) - {"file"}), *(set(fields) - {"file", *FORM_FIELDS})]
     if unknown:
         raise RequestInvalid([{"field": name, "message": "Unknown field."} for name in unknown])
     uploads = files.getlist("file")
     if len(uploads) != 1:
         message = "Give one recording as a file, such as curl -F file=@talk.mp3."
         raise RequestInvalid([{"field": "file", "message": message}])
-    if uploads[0].stream.tell() == 0 and not uploads[0].stream.read(1):
+    if not uploads[0].stream.read(1):
         raise MediaInvalid("The file is empty.")
+    uploads[0].stream.seek(0)
     return uploads[0]
 
 
-def store_upload(upload: FileStorage, artifacts: ArtifactStore) -> str:
-    """Copy an upload into the artifact store; return its key."""
-    upload.stream.flush()
-    key = f"uploads/{uuid.uuid4().hex}"
-    artifacts.write_file(key, Path(upload.stream.name))
-    return key
+def digest_of(upload: FileStorage) -> str:
+    """Return the SHA-256 of an upload's content."""
+    return cast(_CountedFile, upload.stream).hexdigest()
 
 
 def title_of(file_name: str | None) -> str | None:
