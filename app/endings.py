@@ -5,6 +5,7 @@ Locks are taken in the order job, then step.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -17,25 +18,36 @@ from app.models import DeliveryRow, JobRow, StepRow
 
 def lock_job(connection: Connection, job_id: UUID) -> JobStatus | None:
     """Lock a job's row until the transaction ends; return its status, None if it was erased."""
-    query = select(JobRow.status).where(JobRow.id == job_id).with_for_update()
-    status = connection.execute(query).scalar_one_or_none()
-    return JobStatus(status) if status else None
+    query = select(JobRow.status, JobRow.erasing).where(JobRow.id == job_id).with_for_update()
+    row = connection.execute(query).one_or_none()
+    return None if row is None or row.erasing else JobStatus(row.status)
 
 
 def end_job(connection: Connection, job_id: UUID, status: JobStatus, **values: Any) -> bool:
     """End a job if it may end so; return whether it did. Its report is due from now on."""
+    return bool(end_jobs(connection, [job_id], status, **values))
+
+
+def end_jobs(
+    connection: Connection, job_ids: Sequence[UUID], status: JobStatus, **values: Any
+) -> Sequence[UUID]:
+    """End those of the jobs that may end so, and return them; their reports are due from now on.
+
+    Whoever ends several has locked them before, in the order of their ids.
+    """
     ended = connection.execute(
         update(JobRow)
-        .where(JobRow.id == job_id, JobRow.status.in_(before(JOB_TRANSITIONS, status)))
+        .where(JobRow.id.in_(job_ids), JobRow.status.in_(before(JOB_TRANSITIONS, status)))
         .values(status=status, finished_at=func.now(), source=_kept_source(), **values)
+        .returning(JobRow.id)
     )
-    if not ended.rowcount:
-        return False
-    report = select(func.gen_random_uuid(), JobRow.id, literal(f"job.{status}")).where(
-        JobRow.id == job_id, JobRow.callback_url.is_not(None)
-    )
-    connection.execute(insert(DeliveryRow).from_select(["id", "job_id", "event"], report))
-    return True
+    found = ended.scalars().all()
+    if found:
+        report = select(func.gen_random_uuid(), JobRow.id, literal(f"job.{status}")).where(
+            JobRow.id.in_(found), JobRow.callback_url.is_not(None)
+        )
+        connection.execute(insert(DeliveryRow).from_select(["id", "job_id", "event"], report))
+    return found
 
 
 def fail_job(connection: Connection, job_id: UUID, error: JobError) -> None:
@@ -44,8 +56,8 @@ def fail_job(connection: Connection, job_id: UUID, error: JobError) -> None:
     cancel_idle_steps(connection, job_id)
 
 
-def cancel_idle_steps(connection: Connection, job_id: UUID) -> None:
-    """Cancel the steps of an ended job that nobody runs; the caller holds the job's lock.
+def cancel_idle_steps(connection: Connection, *job_ids: UUID) -> None:
+    """Cancel the steps of ended jobs that nobody runs; the caller holds the jobs' locks.
 
     A running step stays running until its worker has stopped: that is the truth, and the
     worker's own acknowledgement ends it.
@@ -53,7 +65,7 @@ def cancel_idle_steps(connection: Connection, job_id: UUID) -> None:
     idle = set(before(STEP_TRANSITIONS, StepState.CANCELLED)) - {StepState.RUNNING}
     connection.execute(
         update(StepRow)
-        .where(StepRow.job_id == job_id, StepRow.state.in_(idle))
+        .where(StepRow.job_id.in_(job_ids), StepRow.state.in_(idle))
         .values(state=StepState.CANCELLED, finished_at=func.now())
     )
 

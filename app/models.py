@@ -98,6 +98,8 @@ class JobRow(Base):
     """W3C ``traceparent`` of that request, where it was traced."""
     expired: Mapped[bool] = mapped_column(server_default=false())
     """Whether its result was removed because it grew old."""
+    rewinds: Mapped[int] = mapped_column(server_default="0")
+    """How often it began again because artifacts that it needed were gone."""
     erasing: Mapped[bool] = mapped_column(server_default=false())
     """Whether its owner had it erased: nobody sees it any more, and it goes as soon as no worker
     holds a step of it."""
@@ -149,7 +151,8 @@ class StepRow(Base):
     progress: Mapped[float] = mapped_column(server_default="0")
     output_key: Mapped[str | None]
     blobs: Mapped[list[str] | None]
-    """Keys of other artifacts that its output refers to, such as the audio."""
+    """Keys of every artifact that it uses or has made: its upload, its output, what that refers
+    to. Each is noted before it is written, so that erasing a job misses none."""
     error: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[datetime | None]
@@ -166,6 +169,9 @@ class StepRow(Base):
         Index("ix_steps_running", "job_id", postgresql_where=text("state = 'running'")),
         Index("ix_steps_ready", "queue", "published_at", postgresql_where=text("state = 'ready'")),
         Index("ix_steps_waiting", "available_at", postgresql_where=text("state = 'waiting'")),
+        # For statistics, and to see who worked lately.
+        Index(None, "finished_at"),
+        Index("ix_steps_blobs", "blobs", postgresql_using="gin"),
         {"postgresql_with": {"fillfactor": 70}},
     )
 
@@ -274,7 +280,7 @@ class DeliveryRow(Base):
 
 
 class DeletionRow(Base):
-    """An artifact that no job refers to any more, to be removed from the store."""
+    """An artifact of a job that was erased: it goes, unless another job refers to it."""
 
     __tablename__ = "deletions"
 

@@ -7,16 +7,19 @@ another number, or a step that is no longer running, changes nothing and raises
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Engine, func, insert, select, update
+from sqlalchemy import Connection, CursorResult, Engine, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import ColumnElement
 
 from app.admission import charge
+from app.advances import advance, begin_again
+from app.deletions import condemn
 from app.endings import cancel_idle_steps, end_job, fail_job, lock_job
 from app.errors import LeaseLost
 from app.jobs import (
@@ -157,7 +160,7 @@ class StepStore:
                 claim,
                 state=StepState.DONE,
                 output_key=output.key,
-                blobs=list(output.blobs) or None,
+                blobs=_with([output.key, *output.blobs]),
                 progress=1.0,
                 finished_at=func.now(),
             )
@@ -168,9 +171,35 @@ class StepStore:
             if self._others_open(connection, claim):
                 return
             if following is not None:
-                self._advance(connection, claim.job_id, following)
+                advance(connection, claim.job_id, following)
             else:
                 self._complete(connection, claim.job_id, result or {})
+
+    def note(self, claim: Claim, keys: Sequence[str]) -> None:
+        """Record which artifacts a step is about to write. Raises LeaseLost.
+
+        So whatever becomes of the step or its worker, erasing the job finds them.
+        """
+        with self._engine.begin() as connection:
+            self._change(connection, claim, blobs=_with(keys))
+
+    def discard(self, claim: Claim, keys: Sequence[str]) -> None:
+        """Have artifacts removed that a step wrote after it was lost, if no job refers to them."""
+        with self._engine.begin() as connection:
+            condemn(connection, [(claim.owner, key) for key in keys])
+
+    def rewind(self, claim: Claim) -> bool:
+        """Begin a job again from its first step, because artifacts that it needs are gone.
+
+        Returns False, and changes nothing, where that was done too often.
+        Raises LeaseLost, and :class:`ml.errors.Cancelled` when the job has ended meanwhile.
+        """
+        with self._engine.begin() as connection:
+            runs = self._job_runs(connection, claim.job_id)
+            self._change(connection, claim, progress=0.0)
+            if not runs:
+                raise Cancelled
+            return begin_again(connection, claim)
 
     def fail(self, claim: Claim, error: JobError) -> None:
         """End a step and its job with an error; other parts stop. Raises LeaseLost."""
@@ -282,27 +311,11 @@ class StepStore:
         if first.rowcount:
             charge(connection, claim.owner, seconds, self._quotas)
 
-    def _advance(self, connection: Connection, job_id: UUID, following: NextStage) -> None:
-        connection.execute(
-            insert(StepRow),
-            [
-                {
-                    "job_id": job_id,
-                    "stage": following.name,
-                    "part": part,
-                    "parts": following.parts,
-                    "queue": following.queue,
-                }
-                for part in range(following.parts)
-            ],
-        )
-        connection.execute(
-            update(JobRow)
-            .where(JobRow.id == job_id)
-            .values(progress=func.greatest(JobRow.progress, following.progress), detail="")
-        )
-        notify(connection)
-
     def _complete(self, connection: Connection, job_id: UUID, result: Mapping[str, Any]) -> None:
         connection.execute(insert(ResultRow).values(job_id=job_id, body=dict(result)))
         end_job(connection, job_id, JobStatus.COMPLETED, progress=1.0, detail="")
+
+
+def _with(keys: Sequence[str]) -> ColumnElement[Any]:
+    """Return what a step has noted, and ``keys``."""
+    return func.coalesce(StepRow.blobs, literal([], JSONB)).op("||")(literal(list(keys), JSONB))

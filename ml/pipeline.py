@@ -218,13 +218,20 @@ def run_stage(
         [*digests, *_source_digest(stage, context.source, scope)],
         part,
     )
-    if context.store.exists(key):
-        output = msgspec.json.decode(context.store.read(key), type=stage.output)
-    else:
+    output = _stored(stage, key, context)
+    if output is None:
         context.check()
         output = stage.run(context, _decode(documents), part)
         context.store.write(key, msgspec.json.encode(output))
     return StageResult(key, stage.fan_out(output), stage.blobs(output), stage.audio_seconds(output))
+
+
+def _stored(stage: Stage[Any], key: str, context: Context) -> Any:
+    """Return the output of an earlier run; None where it, or a blob that it names, is gone."""
+    if not context.store.exists(key):
+        return None
+    output = msgspec.json.decode(context.store.read(key), type=stage.output)
+    return output if all(map(context.store.exists, stage.blobs(output))) else None
 
 
 def _source_digest(stage: Stage[Any], source: Input, scope: str) -> list[str]:

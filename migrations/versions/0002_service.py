@@ -141,6 +141,7 @@ def upgrade() -> None:
     op.add_column(
         "jobs", sa.Column("expired", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
+    op.add_column("jobs", sa.Column("rewinds", sa.Integer(), server_default="0", nullable=False))
     op.add_column(
         "jobs", sa.Column("erasing", sa.Boolean(), server_default=sa.text("false"), nullable=False)
     )
@@ -163,10 +164,14 @@ def upgrade() -> None:
             "blobs", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
         ),
     )
+    op.create_index("ix_steps_finished_at", "steps", ["finished_at"], unique=False)
+    op.create_index("ix_steps_blobs", "steps", ["blobs"], unique=False, postgresql_using="gin")
 
 
 def downgrade() -> None:
     """Drop them."""
+    op.drop_index("ix_steps_finished_at", table_name="steps")
+    op.drop_index("ix_steps_blobs", table_name="steps", postgresql_using="gin")
     op.drop_column("steps", "blobs")
     op.drop_constraint("fk_jobs_batch_id", "jobs", type_="foreignkey")
     op.drop_index("ix_jobs_erasing", table_name="jobs", postgresql_where=sa.text("erasing"))
@@ -176,6 +181,7 @@ def downgrade() -> None:
         postgresql_where=sa.text("batch_id IS NOT NULL"),
     )
     op.drop_column("jobs", "erasing")
+    op.drop_column("jobs", "rewinds")
     op.drop_column("jobs", "expired")
     op.drop_column("jobs", "trace")
     op.drop_column("jobs", "request_id")

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from app.db import create_db_engine
 from app.dispatch_store import DispatchStore
-from app.errors import JobFinished, LeaseLost
+from app.errors import JobFinished, KeyReused, LeaseLost
 from app.job_store import JobStore
 from app.jobs import (
     JOB_TRANSITIONS,
@@ -34,6 +34,7 @@ from app.jobs import (
     NextStage,
     Output,
     Progress,
+    Repeatable,
     terminal,
 )
 from app.step_store import StepStore
@@ -55,22 +56,37 @@ class Machine(RuleBasedStateMachine):
     engine: sa.Engine
     ends: ClassVar[Counter[str]] = Counter()
     """How jobs ended, over all runs: what the machine has seen of what may happen."""
+    refused: ClassVar[Counter[str]] = Counter()
+    """What was refused, and why."""
     jobs_submitted = Bundle("jobs_submitted")
     claims = Bundle("claims")
 
     def __init__(self) -> None:
         super().__init__()
         with self.engine.begin() as connection:
-            connection.execute(sa.text("TRUNCATE jobs CASCADE"))
+            connection.execute(sa.text("TRUNCATE jobs, idempotency_keys CASCADE"))
         self.jobs = JobStore(self.engine)
         self.steps = StepStore(self.engine)
         self.dispatch = DispatchStore(self.engine, max_attempts=MAX_ATTEMPTS)
         self.ended: dict[object, Job] = {}
         self.progress: dict[object, float] = {}
+        self.promised: dict[str, tuple[str, Job]] = {}
 
     @rule(target=jobs_submitted)
     def submit(self) -> Job:
         return self.jobs.submit(NewJob("text", "Hello."))
+
+    @rule(target=jobs_submitted, key=st.sampled_from("kl"), body=st.sampled_from("xy"))
+    def submit_repeatably(self, key: str, body: str) -> object:
+        try:
+            job = self.jobs.submit(NewJob("text", body), Repeatable(key, body))
+        except KeyReused:
+            assert self.promised[key][0] != body
+            self.refused["KeyReused"] += 1
+            return multiple()
+        first_body, first = self.promised.setdefault(key, (body, job))
+        assert (first_body, first.id) == (body, job.id)
+        return multiple(job) if first is job else multiple()
 
     @rule(target=claims, job=jobs_submitted, worker=st.sampled_from(["a", "b"]))
     def claim(self, job: Job, worker: str) -> object:
@@ -89,12 +105,13 @@ class Machine(RuleBasedStateMachine):
             lambda: self.steps.finish(claim, Output(key), FOLLOWING[claim.stage], {"key": key})
         )
 
-    @rule(job=jobs_submitted)
-    def work_undisturbed(self, job: Job) -> None:
-        for row in self.rows("SELECT id FROM steps WHERE job_id = :job", job=job.id):
-            claim = self.steps.claim(row.id, "c")
-            if claim:
-                self.finish(claim)
+    @rule(job=jobs_submitted, end=st.sampled_from(["finish", "finish", "fail"]))
+    def work_undisturbed(self, job: Job, end: str) -> None:
+        for _ in FOLLOWING:
+            for row in self.rows("SELECT id FROM steps WHERE job_id = :job", job=job.id):
+                claim = self.steps.claim(row.id, "c")
+                if claim:
+                    getattr(self, end)(claim)
 
     @rule(claim=consumes(claims))
     def fail(self, claim: Claim) -> None:
@@ -120,6 +137,18 @@ class Machine(RuleBasedStateMachine):
             expire = "UPDATE steps SET lease_until = now() - interval '1 s' WHERE id = :id"
             connection.execute(sa.text(expire), {"id": claim.step_id})
         self.dispatch.revive_expired()
+
+    @rule(claim=claims)
+    def die_noticed(self, claim: Claim) -> None:
+        worker = self.rows("SELECT worker FROM steps WHERE id = :id", id=claim.step_id)[0][0]
+        self.dispatch.lose(claim.step_id, str(worker))
+
+    @rule(job=jobs_submitted)
+    def kill_every_worker(self, job: Job) -> None:
+        for _ in range(MAX_ATTEMPTS):
+            for row in self.rows("SELECT id FROM steps WHERE job_id = :job", job=job.id):
+                if self.steps.claim(row.id, "d"):
+                    self.dispatch.lose(row.id, "d")
 
     @rule(job=jobs_submitted)
     def cancel(self, job: Job) -> None:
@@ -170,8 +199,8 @@ class Machine(RuleBasedStateMachine):
         """Make a write that may come too late."""
         try:
             write()
-        except (LeaseLost, Cancelled):
-            return
+        except (LeaseLost, Cancelled) as error:
+            self.refused[type(error).__name__] += 1
 
 
 @pytest.mark.timeout(180)
@@ -180,12 +209,13 @@ def test_the_promises_hold_in_any_order(database: str) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=25,
+            max_examples=40,
             derandomize=True,
-            stateful_step_count=30,
+            stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )
     Machine.engine.dispose()
-    assert set(Machine.ends) >= {"completed", "cancelled", "text.empty"}
+    assert set(Machine.ends) >= {"completed", "cancelled", "text.empty", "worker.lost"}
+    assert set(Machine.refused) == {"LeaseLost", "Cancelled", "KeyReused"}

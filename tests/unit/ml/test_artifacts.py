@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import io
+import itertools
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ml.artifacts import ArtifactStore, artifact_key, digest
+from ml.artifacts import ArtifactMissing, ArtifactStore, artifact_key, digest
 
 
 @pytest.fixture
@@ -64,9 +67,86 @@ def test_a_key_cannot_leave_the_store(store: ArtifactStore, key: str) -> None:
         store.read(key)
 
 
-def test_a_missing_object_is_a_missing_file(store: ArtifactStore) -> None:
-    with pytest.raises(FileNotFoundError):
-        store.read("nothing")
+def test_a_missing_object_is_a_missing_artifact(store: ArtifactStore, tmp_path: Path) -> None:
+    for look in (store.read, store.open, lambda key: store.read_file(key, tmp_path / "copy")):
+        with pytest.raises(ArtifactMissing, match="nothing"):
+            look("nothing")
+    assert not (tmp_path / "copy").exists()
+
+
+def test_parts_of_a_store_do_not_see_each_other(store: ArtifactStore) -> None:
+    mine, yours = store.below("me"), store.below("you")
+    mine.write("k", b"mine")
+    assert not yours.exists("k")
+    assert store.read("me/k") == b"mine"
+
+
+def test_what_a_write_may_leave_is_announced_before(store: ArtifactStore, tmp_path: Path) -> None:
+    announced: list[str] = []
+
+    def announce(keys: Sequence[str]) -> None:
+        announced.extend(keys)
+        assert not any(store.exists(key) for key in keys)
+
+    class Killed(io.BytesIO):
+        """Ends its process, as far as the store can tell."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            found = {str(p.relative_to(tmp_path / "artifacts")) for p in files(tmp_path)}
+            assert found == {announced[1]}
+            raise OSError
+
+    watched = store.announcing(announce)
+    with pytest.raises(OSError):
+        watched.write_stream("a/k", Killed())
+    assert announced[0] == "a/k"
+    watched.write("a/other", b"x")
+    assert announced[2] == "a/other"
+
+
+def test_what_may_not_be_announced_is_not_written(store: ArtifactStore, tmp_path: Path) -> None:
+    def announce(keys: Sequence[str]) -> None:
+        raise PermissionError
+
+    with pytest.raises(PermissionError):
+        store.announcing(announce).write("a/k", b"x")
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize("scheme", ["file", "memory"])
+def test_old_objects_are_told_from_new_ones(scheme: str, tmp_path: Path) -> None:
+    store = ArtifactStore(f"{scheme}://{tmp_path}/artifacts")
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    keys = ["top", "me/uploads/1", "me/stages/fetch/2.json", "you/uploads/1"]
+    for key in keys:
+        store.write(key, b"x")
+    after = datetime.now(UTC) + timedelta(seconds=1)
+    assert sorted(itertools.chain(*store.older_than(after))) == sorted(keys)
+    assert list(itertools.chain(*store.older_than(before))) == []
+
+
+def test_an_empty_store_has_no_old_objects(store: ArtifactStore) -> None:
+    assert list(itertools.chain(*store.older_than(datetime.now(UTC)))) == []
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"mtime": 1767225600.0, "created": 1},
+        {"LastModified": datetime(2026, 1, 1, tzinfo=UTC)},
+        {"last_modified": datetime(2026, 1, 1, tzinfo=UTC), "LastModified": None},
+        {"created": datetime(2026, 1, 1)},
+    ],
+    ids=["local", "s3", "azure", "without a zone"],
+)
+def test_every_file_system_tells_the_age_in_its_own_words(
+    store: ArtifactStore, told: dict[str, object]
+) -> None:
+    assert store._modified({"name": "x", **told}) == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def files(directory: Path) -> list[Path]:
+    return [path for path in directory.rglob("*") if path.is_file()]
 
 
 def test_the_key_changes_with_everything_the_output_depends_on() -> None:

@@ -67,6 +67,18 @@ def test_an_output_that_is_there_is_not_made_again(context: Context) -> None:
     assert first.next_parts == 3
 
 
+def test_an_output_is_made_again_where_a_blob_that_it_names_is_gone(context: Context) -> None:
+    calls: list[int] = []
+    stage = replace(counting(calls), blobs=lambda output: ("audio/1.wav",))
+    context.store.write("audio/1.wav", b"x")
+    run_stage(stage, 0, context, {}, scope="job")
+    run_stage(stage, 0, context, {}, scope="job")
+    assert calls == [0]
+    context.store.delete("audio/1.wav")
+    run_stage(stage, 0, context, {}, scope="job")
+    assert calls == [0, 0]
+
+
 def test_another_job_or_option_or_part_makes_its_own_output(context: Context) -> None:
     calls: list[int] = []
     stage = counting(calls)
