@@ -8,6 +8,8 @@ from typing import Any
 
 PREFIX = "EMOTION_CLF_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+TOKEN_VARIABLE = f"{PREFIX}TOKEN"
+"""What the command line shows a service, which is no setting."""
 SHORT_NAMES: Mapping[str, str] = {
     "DATABASE_URL": "database_url",
     "REDIS_URL": "redis_url",
@@ -19,6 +21,7 @@ SHORT_NAMES: Mapping[str, str] = {
 }
 """Variables that carry no prefix, because platforms and people know them under these names.
 Every other setting is ``EMOTION_CLF_<SECTION>__<KEY>``."""
+_NO_SETTINGS = frozenset({CONFIG_VARIABLE, TOKEN_VARIABLE})
 _LINK = re.compile(r"(?!.*__).*_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_.+)?)")
 
 
@@ -28,7 +31,7 @@ def settings_in(environment: Mapping[str, str]) -> dict[str, Any]:
     named |= {
         name.removeprefix(PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(PREFIX) and name != CONFIG_VARIABLE and not _links(name, value)
+        if name.startswith(PREFIX) and name not in _NO_SETTINGS and not _links(name, value)
     }
     values: dict[str, Any] = {}
     for path, value in named.items():

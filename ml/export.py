@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Final, Literal, get_args
@@ -80,8 +80,19 @@ def _csv(analysis: Analysis) -> str:
     sink = io.StringIO()
     rows = csv.writer(sink, lineterminator="\n")
     rows.writerow(CSV_COLUMNS)
-    rows.writerows(_csv_row(segment) for segment in analysis.segments)
+    rows.writerows(csv_rows(analysis))
     return sink.getvalue()
+
+
+def csv_rows(analysis: Analysis) -> Iterator[list[str | int | float | None]]:
+    """Yield one row a segment, with the columns :data:`CSV_COLUMNS`."""
+    return map(_csv_row, analysis.segments)
+
+
+def csv_text(text: str) -> str:
+    """Return text as one line that no spreadsheet takes for a formula."""
+    line = _one_line(text)
+    return f"'{line}" if _FORMULA.match(line) else line
 
 
 def _csv_row(segment: Segment) -> list[str | int | float | None]:
@@ -89,27 +100,22 @@ def _csv_row(segment: Segment) -> list[str | int | float | None]:
         segment.index,
         _rounded(segment.start),
         _rounded(segment.end),
-        _inert(segment.speaker or ""),
+        csv_text(segment.speaker or ""),
         segment.emotion,
         segment.sub_emotion,
         segment.intensity,
         round(segment.confidence, 4),
         str(segment.low_confidence).lower(),
         " ".join(segment.labels),
-        _inert(segment.text),
+        csv_text(segment.text),
         *(round(segment.emotions.get(name, 0.0), 4) for name in BASE_EMOTIONS),
-        _inert(segment.original_text or ""),
+        csv_text(segment.original_text or ""),
         *(_rounded(getattr(segment.prosody, name, None)) for name in PROSODY_COLUMNS),
     ]
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
-
-
-def _inert(text: str) -> str:
-    line = _one_line(text)
-    return f"'{line}" if _FORMULA.match(line) else line
 
 
 def _srt(analysis: Analysis) -> str:

@@ -1,8 +1,9 @@
 """The command line: ``emotion-clf``.
 
-Exit codes: 0 done; 2 wrong usage; 64 an option out of range; 65 the input cannot be used;
-69 an address or a service did not answer; 70 a bug; 77 a key was refused; 78 something is
-missing or misconfigured on this machine; 130 interrupted; 143 ended by SIGTERM.
+Exit codes: 0 done; 1 some items of a batch failed; 2 wrong usage; 64 an option out of range;
+65 the input cannot be used; 69 an address or a service did not answer; 70 a bug; 77 a key was
+refused; 78 something is missing or misconfigured on this machine; 130 interrupted; 143 ended by
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import click
 from emotion_clf._version import __version__
 from emotion_clf.cli.failures import report, terminate
 
-COMMANDS = ("predict", "demo", "serve", "doctor", "train", "evaluate")
+COMMANDS = ("predict", "batch", "demo", "serve", "client", "token", "doctor", "train", "evaluate")
 """Each is a module beside this one, in the order a newcomer meets them."""
 
 

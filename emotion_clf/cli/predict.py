@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Final
 
 import click
 
 from emotion_clf.cli.output import sink
+from emotion_clf.cli.pipeline_options import chosen_options, pipeline_options
 from emotion_clf.cli.progress import progress
 from emotion_clf.cli.render import render
 from ml.emotion.classify import verify
 from ml.errors import OptionInvalid
-from ml.options import PipelineOptions
 from ml.pipeline import Runner
 from ml.requirements import require
 from ml.results import Analysis
@@ -24,24 +23,6 @@ from ml.stage import Input
 _SUBTITLES: Final = ("srt", "vtt")
 _BYTES_PER_CHARACTER: Final = 4
 """The most that UTF-8 takes."""
-
-
-_OVERRIDES: Final[Mapping[str, tuple[str, str]]] = {
-    "method": ("transcription", "method"),
-    "whisper_model": ("transcription", "model"),
-    "language": ("transcription", "language"),
-    "translate": ("transcription", "translate"),
-    "diarize": ("diarization", "enabled"),
-    "speakers": ("diarization", "speakers"),
-    "min_speakers": ("diarization", "min_speakers"),
-    "max_speakers": ("diarization", "max_speakers"),
-    "redact_pii": ("privacy", "redact_pii"),
-    "prosody": ("prosody", "enabled"),
-    "confidence_threshold": ("classification", "confidence_threshold"),
-    "features": ("classification", "features"),
-    "timeline_bins": ("summary", "timeline_bins"),
-}
-"""Options of the command line that are settings: section and key."""
 
 
 @click.command()
@@ -59,41 +40,12 @@ _OVERRIDES: Final[Mapping[str, tuple[str, str]]] = {
 @click.option(
     "--output", type=click.Path(path_type=Path, dir_okay=False), help="Instead of stdout."
 )
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A config.yaml.")
-@click.option(
-    "--method", help="faster-whisper, openai-whisper or assemblyai.  [default: faster-whisper]"
-)
-@click.option("--whisper-model", help="A size, a directory or a Hub name.  [default: tiny.en]")
-@click.option("--language", help="What is spoken, such as en or de.  [default: auto]")
-@click.option(
-    "--translate/--no-translate", default=None, help="Translate other languages.  [default: off]"
-)
-@click.option("--diarize/--no-diarize", default=None, help="Tell speakers apart.  [default: off]")
-@click.option("--speakers", type=int, help="How many people speak, where that is known.")
-@click.option("--min-speakers", type=int, help="How many there are at least.  [default: 1]")
-@click.option("--max-speakers", type=int, help="How many there are at most.  [default: 10]")
-@click.option(
-    "--redact-pii",
-    is_flag=False,
-    flag_value="true",
-    metavar="[POLICIES]",
-    help="Leave out names, numbers, addresses …: all, or some, separated by commas.",
-)
 @click.option(
     "--redacted-audio",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the recording there, as WAV, with what is redacted silenced.",
 )
-@click.option(
-    "--prosody/--no-prosody", default=None, help="Measure how it is said.  [default: off]"
-)
-@click.option(
-    "--confidence-threshold", type=float, help="Mark less sure predictions.  [default: 0.65]"
-)
-@click.option("--timeline-bins", type=int, help="Stretches in the timeline.  [default: 20]")
-@click.option(
-    "--features/--no-features", default=None, help="Use linguistic features.  [default: on]"
-)
+@pipeline_options
 @click.option("--quiet", is_flag=True, help="No progress on stderr.")
 def command(
     stdin: str | None,
@@ -116,7 +68,7 @@ def command(
         _check_output(written, file)
     _check_audio(redacted_audio, output)
     _check_times(form, redacted_audio, timed=timed)
-    options = _options(config, chosen, redact_audio=redacted_audio is not None)
+    options = chosen_options(config, chosen, redact_audio=redacted_audio is not None)
     source = _source(url, file, text, options.source.max_characters)
     # What is missing or damaged must not cost a download and a transcription.
     require(options, source.kind)
@@ -155,22 +107,6 @@ def _check_times(form: str, redacted_audio: Path | None, *, timed: bool) -> None
         raise OptionInvalid(
             "A text has no audio to redact.", hint="Leave --redacted-audio out for a text."
         )
-
-
-def _options(
-    config: Path | None, chosen: Mapping[str, object], *, redact_audio: bool
-) -> PipelineOptions:
-    """Return the settings of this machine with the options of the command line."""
-    from app.settings import Settings
-
-    overrides: dict[str, dict[str, object]] = {}
-    for name, value in chosen.items():
-        if value is not None:
-            section, key = _OVERRIDES[name]
-            overrides.setdefault(section, {})[key] = value
-    if redact_audio:
-        overrides.setdefault("privacy", {})["redact_audio"] = True
-    return Settings.load(config).pipeline_options(overrides)
 
 
 def _source(url: str | None, file: Path | None, text: str | None, max_characters: int) -> Input:
