@@ -71,7 +71,7 @@ class DispatchStore:
             promoted = connection.execute(
                 update(StepRow)
                 .where(StepRow.state == StepState.WAITING, StepRow.available_at <= func.now())
-                .values(state=StepState.READY, available_at=None, published_at=None)
+                .values(state=StepState.READY, published_at=None)
             )
         return promoted.rowcount
 

@@ -1,7 +1,8 @@
 """Logs: one JSON object a line, or readable lines on a terminal.
 
-No log line holds text of a user or the query of a URL: transcripts are never passed to a
-logger, and addresses are cut by :func:`scrub`.
+No log line holds text of a user, a credential or the query of a URL. Three things see to it:
+transcripts are never passed to a logger; of an exception the log says the kind and the place, not
+the message, which may quote anything; and whatever remains is cut by :func:`scrub`.
 """
 
 from __future__ import annotations
@@ -9,29 +10,92 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+import threading
+import traceback
+from collections.abc import Iterator, Mapping, MutableMapping
+from types import TracebackType
 from typing import Any
 
 import structlog
 
-_CHATTY = ("celery.worker.strategy", "celery.app.trace", "alembic", "presidio-analyzer")
-"""They say of each task what our own lines say better, or, as presidio may, words that somebody
-wanted to have redacted."""
+OURS = ("app", "workers", "ml", "emotion_clf", "migrations", "__main__")
+"""The loggers that ``LOG_LEVEL`` speaks of. Libraries tell at level debug what they send and
+receive, headers and bodies with it, so below info they are not heard."""
+_CHATTY = ("celery.worker.strategy", "alembic", "presidio-analyzer", "urllib3", "httpx", "werkzeug")
+"""They say of each task and request what our own lines say better, or, as presidio may, words
+that somebody wanted to have redacted."""
+_SILENT = ("celery.app.trace", "celery.utils.dispatch.signal")
+"""They quote the exception that ends a task or the start of a child. :mod:`workers.tasks` and
+:mod:`workers.child` log those by their kind."""
+
 _QUERY = re.compile(r"(\bhttps?://[^\s?#\"']+)[?#][^\s\"']*", re.IGNORECASE)
+_LOCAL_QUERY = re.compile(r"((?<![^\s\"'=(])/[^\s?#\"']*)[?#][^\s\"']*")
 _CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 def scrub(text: str) -> str:
-    """Return the text with the queries and the credentials of its URLs removed."""
-    return _CREDENTIALS.sub(r"\1", _QUERY.sub(r"\1", text))
+    """Return the text without queries and credentials of URLs, and without tokens."""
+    text = _LOCAL_QUERY.sub(r"\1", _QUERY.sub(r"\1", text))
+    text = _CREDENTIALS.sub(r"\1", text)
+    return _TOKEN.sub("[token]", _AUTHORIZATION.sub(r"\1 [token]", text))
+
+
+def _scrubbed(value: Any) -> Any:
+    if isinstance(value, str):
+        return scrub(value)
+    if isinstance(value, Mapping):
+        return {key: _scrubbed(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_scrubbed(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return scrub(str(value))
 
 
 def _scrub_event(
     logger: Any, method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = scrub(value)
+        # What structlog carries along for itself is not shown.
+        if not key.startswith("_"):
+            event[key] = _scrubbed(value)
+    return event
+
+
+def describe(error: BaseException) -> str:
+    """Return where an exception came from, and from which others, without their messages.
+
+    What goes wrong with somebody's text is told with that text: a word that is no key, a value
+    that is no number. The codes of the system and of Postgres say nothing of it and are kept.
+    """
+    return "\n".join(_links(error))
+
+
+def _links(error: BaseException | None) -> Iterator[str]:
+    while error is not None:
+        code = getattr(error, "pgcode", None) or getattr(error, "strerror", None)
+        kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+        yield f"{kind} ({code})" if code else kind
+        yield from _frames(error.__traceback__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _frames(trace: TracebackType | None) -> Iterator[str]:
+    for frame in traceback.extract_tb(trace):
+        yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+
+
+def _describe_exception(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    raised = event.pop("exc_info", None)
+    if raised is True:
+        raised = sys.exc_info()
+    error = raised[1] if isinstance(raised, tuple) else raised
+    if isinstance(error, BaseException):
+        event["exception"] = describe(error)
     return event
 
 
@@ -55,7 +119,7 @@ def configure_logging(level: str, service: str) -> None:
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _describe_exception,
         _scrub_event,
     ]
     renderer: structlog.typing.Processor = (
@@ -70,14 +134,31 @@ def configure_logging(level: str, service: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    root.setLevel(level.upper())
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(max(root.level, logging.WARNING))
+    logging.getLogger().handlers = [handler]
+    logging.captureWarnings(True)
+    sys.excepthook = _log_crash
+    threading.excepthook = lambda raised: _log_crash(
+        raised.exc_type, raised.exc_value, raised.exc_traceback
+    )
+    _set_levels(logging.getLevelNamesMapping()[level.upper()])
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException | None, trace: TracebackType | None
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger(__name__).critical("crashed", exc_info=error or kind())
+
+
+def _set_levels(level: int) -> None:
+    logging.getLogger().setLevel(max(level, logging.INFO))
+    for names, lowest in ((OURS, level), (_CHATTY, logging.WARNING), (_SILENT, logging.CRITICAL)):
+        for name in names:
+            logging.getLogger(name).setLevel(max(level, lowest))

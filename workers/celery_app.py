@@ -60,4 +60,6 @@ app = create_app(Settings.load())
 @setup_logging.connect  # type: ignore[untyped-decorator]
 def _configure_logging(**_: object) -> None:
     """Keep Celery from installing its own log format, in parent and children."""
-    configure_logging(Settings.load().log_level, "worker")
+    # A child is told of its queue only later: workers.child sets the name then.
+    queue = app.conf.get("emotion_clf_queue")
+    configure_logging(Settings.load().log_level, f"{queue}-worker" if queue else "celery")

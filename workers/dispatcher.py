@@ -27,7 +27,9 @@ from app.settings import Settings
 from app.wakeup import CHANNEL
 from ml.errors import EmotionClfError
 from workers.database import DatabaseAway
+from workers.janitor import janitor_rounds
 from workers.rounds import Rounds
+from workers.webhooks import webhook_rounds
 
 POLL_SECONDS = 1.0
 """How often the clock is looked at: leases, retries, messages that were lost."""
@@ -138,7 +140,7 @@ class Dispatcher:
 
 def create_rounds(settings: Settings) -> tuple[Rounds, ...]:
     """Return what is done beside dispatching; several dispatchers share this work too."""
-    return ()
+    return (*janitor_rounds(settings), *webhook_rounds(settings))
 
 
 def main() -> int:
@@ -160,6 +162,8 @@ def main() -> int:
     for each in rounds:
         each.start()
     dispatcher.run()
+    for each in rounds:
+        each.stop(timeout=0)  # all of them hear of it before one is waited for
     for each in rounds:
         each.stop()
     return 0

@@ -16,16 +16,20 @@ from celery.signals import task_failure, worker_ready, worker_shutting_down
 from app.db import create_db_engine
 from app.dispatch_store import DispatchStore
 from app.jobs import QUEUES, Queue
+from app.logging import configure_logging
+from app.queue import Broker
 from app.settings import Settings
 from app.step_store import StepStore
+from app.tracing import require_tracing
 from app.worker_store import WorkerStore
 from ml.errors import EmotionClfError
-from ml.requirements import require
+from ml.requirements import require, require_for_links
+from workers.metrics import served
 from workers.presence import Presence
 from workers.scratch import sweep
 
 WARM: dict[Queue, list[str]] = {"cpu": ["workers.warm_cpu"], "gpu": ["workers.warm_gpu"]}
-"""Modules that load, in each child, what the first step would otherwise wait for."""
+"""Modules whose ``warm()`` loads, in each child, what the first step would otherwise wait for."""
 
 
 def node_name(queue: Queue) -> str:
@@ -39,10 +43,16 @@ def create_presence(settings: Settings, queue: Queue) -> Presence:
     engine = create_db_engine(settings.database_url, pool_size=2)
     return Presence(
         node_name(queue),
-        workers=WorkerStore(engine, timeout_seconds=jobs.worker_timeout_seconds),
+        workers=WorkerStore(
+            engine,
+            timeout_seconds=jobs.worker_timeout_seconds,
+            patience_seconds=jobs.patience_seconds,
+        ),
         steps=StepStore(engine, lease_seconds=jobs.lease_seconds),
         dispatch=DispatchStore(engine, max_attempts=jobs.max_attempts),
+        broker=Broker(settings.redis_url),
         drain_seconds=jobs.drain_seconds,
+        patience_seconds=jobs.patience_seconds,
     )
 
 
@@ -69,24 +79,29 @@ def run(queue: Queue, settings: Settings) -> int:
     from workers.celery_app import app  # reads the settings, which main has found sound
 
     presence = create_presence(settings, queue)
+    # One process a GPU: two would each hold the models and take turns anyway.
+    children = 1 if queue == "gpu" else settings.jobs.cpu_concurrency
     app.conf.update(
-        include=[*app.conf.include, "workers.scratch", *WARM[queue], "workers.announce"],
+        include=[*app.conf.include, "workers.child"],
         emotion_clf_node=presence.worker,
         emotion_clf_queue=queue,
+        emotion_clf_children=children,
+        emotion_clf_warm=WARM[queue],
     )
     connect_signals(presence)
     worker = app.Worker(
         hostname=presence.worker,
         queues=[queue],
         pool="prefork",
-        # One process a GPU: two would each hold the models and take turns anyway.
-        concurrency=1 if queue == "gpu" else settings.jobs.cpu_concurrency,
+        concurrency=children,
         without_gossip=True,
         without_mingle=True,
         task_events=True,
+        quiet=True,  # or it draws a banner between the lines of the log
     )
     try:
-        worker.start()
+        with served(settings.metrics, lambda: presence.losses):
+            worker.start()
     finally:
         presence.leave()
         sweep(Path(tempfile.gettempdir()))
@@ -99,12 +114,15 @@ def verify(queue: Queue, settings: Settings) -> None:
     Loading happens in the child, where Celery would only log the error.
     """
     options = settings.pipeline_options()
+    require_tracing(settings.tracing.endpoint)
     if queue == "gpu":
         from ml.emotion.classify import verify as verify_classifier
 
         require(options, "upload")
         verify_classifier(options.classification)
-    elif options.classification.features:
+        return
+    require_for_links(options.source)
+    if options.classification.features:
         from ml.text import features
 
         features.require()
@@ -117,6 +135,7 @@ def main(arguments: list[str] | None = None) -> int:
     queue: Queue = parser.parse_args(arguments).queue
     try:
         settings = Settings.load()
+        configure_logging(settings.log_level, f"{queue}-worker")
         verify(queue, settings)
         return run(queue, settings)
     except EmotionClfError as error:

@@ -1,18 +1,29 @@
-"""A worker's place in the register: it says that it lives, and leaves in good order."""
+"""A worker's place in the register: it says that it lives, and leaves in good order.
+
+It also notices when the worker hangs: when messages wait, its processes are idle, and it does not
+take any. Then the worker ends, for whoever supervises it to start another.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
+from contextlib import suppress
 
 import structlog
 
 from app.dispatch_store import DispatchStore
+from app.queue import Broker, BrokerUnavailable
 from app.step_store import StepStore
 from app.worker_store import WorkerStore
 from workers.database import DatabaseAway
+from workers.memory import descendants
 
 INTERVAL_SECONDS = 3.0
+EXIT_HUNG = 75
+"""EX_TEMPFAIL: start it again."""
 log = structlog.get_logger(__name__)
 
 
@@ -30,14 +41,21 @@ class Presence:
         workers: WorkerStore,
         steps: StepStore,
         dispatch: DispatchStore,
+        broker: Broker,
         drain_seconds: float,
+        patience_seconds: float,
     ) -> None:
+        """``patience_seconds``: how long it may hang, seen from a broker that answers."""
         self.worker = worker
         self._workers = workers
         self._steps = steps
         self._dispatch = dispatch
+        self._broker = broker
         self._drain_seconds = drain_seconds
+        self._patience_seconds = patience_seconds
         self._ended = threading.Event()
+        self.losses = 0
+        """How many children died with a step."""
 
     def start(self) -> None:
         """Keep the worker's entry in the register fresh until :meth:`leave`."""
@@ -51,7 +69,8 @@ class Presence:
         """Take a step from a child that died, without waiting for its lease to end."""
         try:
             if self._dispatch.lose(step_id, self.worker):
-                log.error("step.worker_lost", step=step_id)
+                self.losses += 1
+                log.error("step.worker_lost", step=step_id, worker=self.worker)
         except DatabaseAway as error:
             log.warning("step.worker_lost", step=step_id, error=type(error).__name__)
 
@@ -65,12 +84,38 @@ class Presence:
             log.warning("presence.not_left", error=type(error).__name__)
 
     def _speak(self) -> None:
+        hung_since: float | None = None
         while not self._ended.is_set():
             try:
                 self._workers.seen(self.worker)
+                hung_since = (hung_since or time.monotonic()) if self._hangs() else None
             except DatabaseAway as error:
                 log.warning("presence.not_seen", error=type(error).__name__)
+            if hung_since is not None and time.monotonic() - hung_since > self._patience_seconds:
+                self._give_up()
             self._ended.wait(INTERVAL_SECONDS)
+
+    def _hangs(self) -> bool:
+        """Whether it does not take what waits, although a connection of its own would."""
+        if self.worker not in self._workers.hanging():
+            return False
+        try:
+            self._broker.ping()
+        except BrokerUnavailable:
+            # Then no worker can take anything, and another one could not either.
+            return False
+        return True
+
+    def _give_up(self) -> None:
+        """End the worker at once; what hangs would not hear of an orderly end."""
+        if self._ended.is_set():
+            return
+        log.critical("worker.hung", worker=self.worker)
+        self.leave()
+        for pid in set(descendants(os.getpid())):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        os._exit(EXIT_HUNG)
 
     def _drain(self) -> None:
         deadline = time.monotonic() + self._drain_seconds

@@ -16,13 +16,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from celery.signals import worker_process_init
-
 PREFIX = "emotion-clf-worker-"
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]
-def move_in(**_: object) -> None:
+def move_in() -> None:
     """Give this process its directory; whatever it starts inherits it."""
     base = Path(tempfile.gettempdir())
     sweep(base)

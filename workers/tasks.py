@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+import structlog
+
 from app.db import create_db_engine
 from app.jobs import TASK
 from app.settings import Settings
@@ -12,6 +14,8 @@ from app.step_store import StepStore
 from app.storage import open_store
 from workers.celery_app import app
 from workers.runner import StepRunner
+
+log = structlog.get_logger(__name__)
 
 
 @cache
@@ -27,4 +31,9 @@ def _runner() -> StepRunner:
 @app.task(name=TASK, bind=True)  # type: ignore[untyped-decorator]
 def run_step(self: Any, step_id: int) -> None:
     """Run the step with this number, unless somebody else has it or it has ended."""
-    _runner().run(step_id, self.request.hostname)
+    try:
+        _runner().run(step_id, self.request.hostname)
+    except Exception:
+        # Celery would quote it, and what it quotes may be anything: its logger is off.
+        log.exception("task.failed", step=step_id)
+        raise

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from celery.signals import worker_process_init
-
 from app.settings import Settings
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]
-def warm(**_: object) -> None:
+def warm() -> None:
     """Read one sentence, so that the first job does not wait for dictionaries."""
     from ml.text.language import require_english
     from ml.text.sentences import sentences_of_text

@@ -1,23 +1,17 @@
-"""Loads the models in each child of a GPU worker, before its first step.
-
-The parent connects this too, since Celery has it import what its children import, but the
-models are imported and loaded in the children alone.
-"""
+"""Loads the models in each child of a GPU worker, before its first step."""
 
 from __future__ import annotations
 
 import time
 
 import structlog
-from celery.signals import worker_process_init
 
 from app.settings import Settings
 
 log = structlog.get_logger(__name__)
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]
-def warm(**_: object) -> None:
+def warm() -> None:
     """Load and run each model once. A recogniser that is missing is reported by the first step."""
     from ml.emotion import classify
     from ml.speech.engines import choice

@@ -39,7 +39,11 @@ class Ready(MethodView):
     @fails_with(blueprint, 503)
     @blueprint.response(200, Health)
     def get(self) -> dict[str, str]:
-        """Say that database, broker and workers of both kinds are there, or what is missing."""
+        """Say that jobs are worked on, or what is missing for it.
+
+        That takes the database, the broker, a dispatcher that sends, and workers of both kinds
+        that take what waits.
+        """
         missing = [
             {"field": name, "message": message} for name, message in missing_parts(services())
         ]
@@ -63,12 +67,18 @@ def _missing_in_database(services: Services) -> Iterator[tuple[str, str]]:
         return
     try:
         alive = services.workers.alive()
+        hanging = services.workers.hanging().values()
+        unsent = services.workers.unsent()
     except SQLAlchemyError:
         yield "database", "Its tables are missing or old: run python -m migrations.run."
         return
+    if unsent:
+        yield "dispatcher", "It does not send what waits."
     for queue, count in alive.items():
         if not count:
             yield f"workers.{queue}", "None was seen lately."
+        elif queue in hanging:
+            yield f"workers.{queue}", "It does not take what waits."
 
 
 def _ask_database(services: Services) -> None:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
-import structlog
 from flask import Flask, Response, current_app
 from flask.views import MethodView
 from flask_smorest import Api, Blueprint
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
-from sqlalchemy.exc import SQLAlchemyError
 
+from app.api.job_metrics import JobCollector
 from app.api.services import EXTENSION, Services
-from app.queue import BrokerUnavailable
 
 EXTENSION_REGISTRY = "emotion-clf-metrics"
+"""Where what this process counts is registered."""
+_DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's own: where several processes of one API put what they count."""
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 
 blueprint = Blueprint("metrics", __name__, description="For Prometheus")
-log = structlog.get_logger(__name__)
 
 
 class RequestMetrics:
@@ -36,6 +44,18 @@ class RequestMetrics:
             buckets=_BUCKETS,
             registry=registry,
         )
+        self._in_flight = Gauge(
+            "emotion_clf_http_requests_in_flight",
+            "Requests that are being answered",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+
+    @contextmanager
+    def in_flight(self) -> Iterator[None]:
+        """Count a request as being answered meanwhile."""
+        with self._in_flight.track_inprogress():
+            yield
 
     def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Note one request; ``route`` is None where no route matched."""
@@ -44,75 +64,40 @@ class RequestMetrics:
         self._seconds.labels(known, route or "none", str(status)).observe(seconds)
 
 
-class _JobCollector(Collector):
-    """Reads the state of jobs, workers and queues when Prometheus asks."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield from self._from_database()
-        yield from self._from_broker()
-
-    def _from_database(self) -> Iterator[GaugeMetricFamily]:
-        up = GaugeMetricFamily("emotion_clf_database_up", "Whether the database answers")
-        try:
-            counts = self._services.jobs.counts()
-            alive = self._services.workers.alive()
-        except SQLAlchemyError:
-            up.add_metric([], 0)
-            yield up
-            return
-        up.add_metric([], 1)
-        yield up
-        jobs = GaugeMetricFamily("emotion_clf_jobs", "Jobs by status", labels=["status"])
-        for status, count in counts.by_status.items():
-            jobs.add_metric([status], count)
-        yield jobs
-        yield GaugeMetricFamily(
-            "emotion_clf_oldest_queued_seconds",
-            "How long the oldest queued job has been waiting",
-            value=counts.oldest_queued_seconds,
-        )
-        workers = GaugeMetricFamily("emotion_clf_workers", "Live workers", labels=["queue"])
-        for queue, count in alive.items():
-            workers.add_metric([queue], count)
-        yield workers
-
-    def _from_broker(self) -> Iterator[GaugeMetricFamily]:
-        up = GaugeMetricFamily("emotion_clf_broker_up", "Whether the broker answers")
-        try:
-            depths = self._services.broker.depths()
-        except BrokerUnavailable:
-            up.add_metric([], 0)
-            yield up
-            return
-        up.add_metric([], 1)
-        yield up
-        waiting = GaugeMetricFamily(
-            "emotion_clf_queue_length", "Messages that wait in the broker", labels=["queue"]
-        )
-        for queue, depth in depths.items():
-            waiting.add_metric([queue], depth)
-        yield waiting
-
-
 @blueprint.route("/metrics")
 class Metrics(MethodView):
-    """Metrics of this process and of the jobs."""
+    """Metrics of this service's processes and of the jobs."""
 
     @blueprint.doc(operationId="metrics")
     @blueprint.response(200, {"type": "string"}, content_type="text/plain")
     def get(self) -> Response:
         """Return the metrics in Prometheus' text format."""
-        registry = current_app.extensions[EXTENSION_REGISTRY]
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+        services: Services = current_app.extensions[EXTENSION]
+        counted: CollectorRegistry = current_app.extensions[EXTENSION_REGISTRY]
+        jobs = CollectorRegistry()
+        jobs.register(JobCollector(services))
+        text = generate_latest(_of_all_processes() or counted) + generate_latest(jobs)
+        return Response(text, content_type=CONTENT_TYPE_LATEST)
+
+
+def _of_all_processes() -> CollectorRegistry | None:
+    """Return what all processes of the API have counted, where they share a directory."""
+    directory = os.environ.get(_DIRECTORY_VARIABLE)
+    if not directory:
+        return None
+    for path in Path(directory).glob("gauge_live*_*.db"):
+        pid = path.stem.rpartition("_")[2]
+        if not Path("/proc", pid).exists():
+            # What it was answering when it died is not being answered any more.
+            mark_process_dead(int(pid), directory)  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, path=directory)  # type: ignore[no-untyped-call]
+    return registry
 
 
 def register(app: Flask, api: Api) -> RequestMetrics:
     """Serve ``/metrics`` from ``app``; return what counts its requests."""
     registry = CollectorRegistry()
-    registry.register(_JobCollector(app.extensions[EXTENSION]))
     ProcessCollector(registry=registry)
     app.extensions[EXTENSION_REGISTRY] = registry
     api.register_blueprint(blueprint)

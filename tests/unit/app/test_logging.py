@@ -20,6 +20,11 @@ from app.logging import scrub
         ("HTTPS://Host/p?token=1", "HTTPS://Host/p"),
         ("Redis://:secret@host:1/0", "Redis://host:1/0"),
         ('{"url": "http://h/a?b=c"}', '{"url": "http://h/a"}'),
+        ('"GET /jobs?cursor=1 HTTP/1.1" 200', '"GET /jobs HTTP/1.1" 200'),
+        ("is it either/or? yes", "is it either/or? yes"),
+        ("Authorization: Bearer abcdefgh.ijk", "Authorization: Bearer [token]"),
+        ("Basic dXNlcjpwYXNzd29yZA==", "Basic [token]"),
+        ("got eyJhbGciOiJI.eyJzdWIi.c2ln here", "got [token] here"),
     ],
 )
 def test_scrub(text: str, shown: str) -> None:
@@ -48,7 +53,7 @@ def test_logs_are_json_lines_without_secrets() -> None:
     ours, theirs, broken = (json.loads(line) for line in done.stderr.splitlines())
     assert (ours["event"], ours["url"], ours["service"]) == ("seen", "https://host/p", "test")
     assert theirs["event"] == "to redis://host"
-    assert "ValueError" in broken["exception"]
+    assert broken["exception"].splitlines() == ["ValueError", "  <string>:10 in <module>"]
     assert "secret" not in done.stderr
 
 
@@ -57,7 +62,7 @@ import logging
 from app.logging import configure_logging
 configure_logging("debug", "test")
 logging.getLogger("presidio-analyzer").debug("what somebody said")
-logging.getLogger("ours").debug("seen")
+logging.getLogger("ml.ours").debug("seen")
 """
 
 
@@ -67,3 +72,71 @@ def test_libraries_that_log_what_was_said_are_not_heard() -> None:
     )
     (line,) = done.stderr.splitlines()
     assert json.loads(line)["event"] == "seen"
+
+
+def logged(program: str) -> list[dict[str, object]]:
+    setup = "import logging, threading, structlog\nfrom app.logging import configure_logging\n"
+    done = subprocess.run(
+        [sys.executable, "-c", setup + program], capture_output=True, text=True, check=False
+    )
+    assert "said" not in done.stderr
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_an_exception_is_told_by_its_kind_and_place_not_by_its_words() -> None:
+    (line,) = logged("""
+configure_logging("info", "test")
+try:
+    try:
+        {}["what was said"]
+    except KeyError as error:
+        raise OSError(28, "No space left on device", "/what/was/said") from error
+except OSError:
+    logging.getLogger("theirs").exception("failed")
+""")
+    assert str(line["exception"]).splitlines() == [
+        "OSError (No space left on device)",
+        "  <string>:9 in <module>",
+        "KeyError",
+        "  <string>:7 in <module>",
+    ]
+
+
+def test_what_nobody_catches_is_logged_the_same_way() -> None:
+    thread, main = logged("""
+configure_logging("info", "test")
+def work(): raise ValueError("what was said")
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+work()
+""")
+    for line in (thread, main):
+        assert (line["event"], line["level"], line["service"]) == ("crashed", "critical", "test")
+        assert "ValueError" in str(line["exception"])
+
+
+def test_what_is_inside_of_structures_is_scrubbed_too() -> None:
+    (line,) = logged("""
+configure_logging("info", "test")
+structlog.get_logger("app.x").info("sent", to=["https://h/p?said=1", {"as": "Bearer saidsaidsaid"}])
+""")
+    assert line["to"] == ["https://h/p", {"as": "Bearer [token]"}]
+
+
+@pytest.mark.parametrize(
+    ("level", "heard"),
+    [
+        ("debug", ["app.x debug", "app.x error", "theirs error"]),
+        ("error", ["app.x error", "theirs error"]),
+    ],
+)
+def test_the_level_speaks_of_our_own_loggers(level: str, heard: list[str]) -> None:
+    """Libraries tell at level debug what they send, headers and bodies with it."""
+    lines = logged(f"""
+configure_logging("{level}", "test")
+for name in ("app.x", "theirs"):
+    for level in ("debug", "error"):
+        getattr(logging.getLogger(name), level)(level)
+""")
+    assert [f"{line['logger']} {line['event']}" for line in lines] == heard

@@ -37,7 +37,7 @@ def test_every_worker_has_its_own_name() -> None:
 def test_the_parent_of_a_worker_loads_no_model_library() -> None:
     code = (
         "import sys, workers.main, workers.tasks, workers.warm_gpu, workers.warm_cpu,"
-        " workers.announce, workers.dispatcher; print(*sys.modules)"
+        " workers.child, workers.dispatcher; print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torch", "onnxruntime", "ctranslate2", "faster_whisper", "spacy", "transformers"}

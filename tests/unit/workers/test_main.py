@@ -21,3 +21,11 @@ def test_a_worker_that_classifies_nothing_needs_no_checkpoint(
 ) -> None:
     monkeypatch.setenv("EMOTION_MODEL", str(tmp_path))
     verify("cpu", Settings.load())
+
+
+def test_a_worker_whose_cookie_file_is_missing_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EMOTION_CLF_SOURCE__COOKIE_FILE", "/nowhere/cookies.txt")
+    assert main(["cpu"]) == 78
+    assert "source.cookie_file cannot be read" in capsys.readouterr().err

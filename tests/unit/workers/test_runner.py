@@ -17,7 +17,7 @@ from app.errors import LeaseLost
 from app.jobs import Claim, NextStage
 from app.settings import Settings
 from app.step_store import StepStore
-from ml.artifacts import ArtifactStore
+from ml.artifacts import ArtifactMissing, ArtifactStore
 from ml.errors import Cancelled, SourceUnreachable, TextEmpty
 from ml.results import Analysis, Sentence, Summary
 from ml.stage import Context, Outputs, Sentences
@@ -139,6 +139,52 @@ def test_a_cancelled_step_is_acknowledged(run: Run) -> None:
 def test_a_lost_lease_writes_nothing(run: Run) -> None:
     steps = run(fails_with(LeaseLost()))
     assert {call[0] for call in steps.method_calls} <= {"claim", "outputs", "heartbeat"}
+
+
+def test_what_a_step_writes_is_noted_before(run: Run) -> None:
+    def work(context: Context) -> Sentences:
+        context.store.write("audio/1.wav", b"x")
+        return SENTENCES
+
+    steps = run(work)
+    (audio, _), (output, _) = (call.args[1] for call in steps.note.call_args_list)
+    assert (audio, output) == ("audio/1.wav", steps.finish.call_args.args[1].key)
+    noted, finished = (
+        [call[0] for call in steps.method_calls].index(name) for name in ("note", "finish")
+    )
+    assert noted < finished
+
+
+def test_what_was_written_when_the_step_was_lost_is_handed_over(run: Run) -> None:
+    def work(context: Context) -> Sentences:
+        context.store.write("audio/1.wav", b"x")
+        raise LeaseLost
+
+    steps = run(work)
+    assert steps.discard.call_args.args[1][0] == "audio/1.wav"
+
+
+def test_a_step_that_was_lost_before_it_wrote_writes_nothing(run: Run, tmp_path: Path) -> None:
+    steps = run(lambda context: SENTENCES, **{"note.side_effect": LeaseLost})
+    steps.finish.assert_not_called()
+    steps.discard.assert_not_called()
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_is_missing_makes_the_job_begin_again(run: Run) -> None:
+    steps = run(lambda context: context.store.read("audio/1.wav"), **{"rewind.return_value": True})
+    steps.rewind.assert_called_once()
+    steps.fail.assert_not_called()
+
+
+def test_what_is_missing_again_and_again_fails_the_job(run: Run) -> None:
+    steps = run(lambda context: context.store.read("audio/1.wav"), **{"rewind.return_value": False})
+    assert steps.fail.call_args.args[1].code == "internal"
+
+
+def test_a_cancelled_job_does_not_begin_again(run: Run) -> None:
+    steps = run(fails_with(ArtifactMissing("x")), **{"rewind.side_effect": Cancelled})
+    steps.stop.assert_called_once()
 
 
 def test_a_step_has_a_directory_that_goes_with_it(run: Run) -> None:
