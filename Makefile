@@ -3,12 +3,18 @@
 PYTHON ?= python3
 BIN    := .venv/bin
 SAMPLE := tests/data/jfk.flac
+# Options of `make test-chaos`, such as CHAOS='--seed 7 --only T4'; --bounded is what the tests run.
+CHAOS  :=
+ATTACKS = tests/security $(wildcard tests/integration/api/test_*fuzz.py) \
+	$(addprefix tests/integration/api/test_,access.py forged_tokens.py limits.py \
+		limits_across_processes.py arriving_requests.py) \
+	$(addprefix tests/integration/,test_bad_input.py test_egress.py app/test_job_machine.py)
 
-.PHONY: help demo serve test test-train lint format lock clean
+.PHONY: help demo serve test test-chaos test-security test-train lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 demo: .venv/local  ## start the local service, send it a clip of speech, print the transcript
 	$(BIN)/emotion-clf demo $(SAMPLE) --data .demo
@@ -18,6 +24,14 @@ serve: .venv/local  ## run the local service until Ctrl-C
 
 test: .venv/dev lint  ## lint, then every test: unit, integration, acceptance
 	$(BIN)/pytest
+
+test-chaos: .venv/dev  ## kill everything a real service consists of, 500 jobs at work; half an hour
+	PYTHONPATH=.:tests:tests/acceptance $(BIN)/python -m chaos.run $(CHAOS)
+
+test-security: .venv/dev  ## attack it: links, media, 1,000 requests an operation, tokens, limits
+	FUZZ_EXAMPLES=500 $(BIN)/pytest --timeout 1800 $(ATTACKS)
+	$(BIN)/bandit -q -ll -r emotion_clf ml app workers migrations
+	$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip
 
 test-train: .venv-train/ready  ## the tests of what needs torch, in an environment with it
 	.venv-train/bin/python -m pytest tests/unit/ml/training \

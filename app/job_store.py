@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     RowMapping,
+    bindparam,
     func,
     select,
     tuple_,
@@ -51,12 +52,17 @@ _JOB = (
     JobRow.detail,
     JobRow.error,
     JobRow.batch_id,
+    JobRow.batch_index,
     JobRow.callback_url,
     JobRow.audio_seconds,
     JobRow.expired,
     JobRow.created_at,
     JobRow.started_at,
     JobRow.finished_at,
+)
+# Made once: SQLAlchemy then neither compiles it nor matches its columns again.
+_ONE = select(*_JOB).where(
+    JobRow.id == bindparam("job_id"), JobRow.owner == bindparam("owner"), ~JobRow.erasing
 )
 MAX_PAGE = 1000
 
@@ -66,30 +72,41 @@ class JobStore:
 
     def __init__(self, engine: Engine, quotas: Quotas | None = None) -> None:
         self._engine = engine
+        # One statement needs no transaction around it, which would be two more round trips.
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._quotas = quotas or Quotas()
 
-    def submit(self, new: NewJob, request: Repeatable | None = None) -> Job:
+    def submit(
+        self,
+        new: NewJob,
+        request: Repeatable | None = None,
+        *,
+        job_id: uuid.UUID | None = None,
+        counted: bool = True,
+    ) -> Job:
         """Record a job and its first step; it will run once this returns.
 
-        A repeated ``request`` gives the job that it made the first time.
+        A repeated ``request`` gives the job that it made the first time, which has another
+        identifier than ``job_id``. ``counted`` says whether a rate limiter has counted it.
 
         Raises:
             QueueFull: too many jobs wait.
+            RateLimited: the owner submits too often, and no rate limiter has counted it.
             JobQuotaExceeded, AudioQuotaExceeded: the owner has too many, or used up the day.
             KeyReused: the request's key came with another body before.
 
         """
-        job_id = uuid.uuid4()
+        job_id = job_id or uuid.uuid4()
         with self._engine.begin() as connection:
             before = made_before(connection, new.owner, request, job_id)
             if before is None:
-                admit(connection, new.owner, 1, self._quotas)
+                admit(connection, new.owner, 1, self._quotas, counted=counted)
                 insert_jobs(connection, {job_id: new})
             return self._get(connection, before or job_id, new.owner)
 
     def get(self, job_id: uuid.UUID, owner: str) -> Job:
         """Return a job; raise :class:`app.errors.JobNotFound`."""
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             return self._get(connection, job_id, owner)
 
     def list(
@@ -153,7 +170,10 @@ class JobStore:
             if job.expired:
                 raise ResultExpired
             query = select(ResultRow.body).where(ResultRow.job_id == job_id)
-            body: dict[str, Any] = connection.execute(query).scalar_one()
+            body: dict[str, Any] | None = connection.execute(query).scalar_one_or_none()
+            if body is None:  # erased or expired since the job was read
+                self._get(connection, job_id, owner)
+                raise ResultExpired
         return body
 
     def counts(self) -> Counts:
@@ -168,8 +188,8 @@ class JobStore:
         return Counts({status: found.get(status, 0) for status in JobStatus}, float(age or 0))
 
     def _get(self, connection: Connection, job_id: uuid.UUID, owner: str) -> Job:
-        query = select(*_JOB).where(JobRow.id == job_id, JobRow.owner == owner, ~JobRow.erasing)
-        row = connection.execute(query).mappings().one_or_none()
+        found = connection.execute(_ONE, {"job_id": job_id, "owner": owner})
+        row = found.mappings().one_or_none()
         if row is None:
             raise JobNotFound
         return _job(row)

@@ -184,7 +184,15 @@ class Batch:
     """How many jobs were submitted."""
     counts: Mapping[JobStatus, int]
     """How many of them are in each state; those that were erased are in none."""
+    progress: float
+    """0..1: the mean of the jobs', where what has ended counts as done."""
     created_at: datetime
+
+    @property
+    def finished(self) -> bool:
+        """Whether none of its jobs waits or runs."""
+        ended = terminal(JOB_TRANSITIONS)
+        return not any(count for status, count in self.counts.items() if status not in ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +226,8 @@ class Job:
     """A few words on the progress, such as "12 of 60 s"."""
     error: JobError | None
     batch_id: UUID | None
+    batch_index: int | None
+    """Its place in the batch, from 0."""
     callback_url: str | None
     audio_seconds: float | None
     """Length of the recording, once it is fetched."""
@@ -238,6 +248,8 @@ class Quotas:
     """Jobs of one owner that may wait or run."""
     audio_seconds_a_day: float = 0
     """Audio of one owner in one day (UTC)."""
+    creations_a_minute: int = 0
+    """Submissions of one owner in a minute, a batch being one, where no rate limiter counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from egress import egress  # noqa: F401
 from media import cancel_after, media_server, other_server  # noqa: F401
 
 from emotion_clf.local.servers import Postgres, Redis
@@ -63,6 +64,7 @@ def database(migrated_url: str) -> Iterator[str]:
 
     engine = sa.create_engine(migrated_url)
     with engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE jobs, workers CASCADE"))
+        tables = "batches, clients, idempotency_keys, jobs, revoked_tokens, workers"
+        connection.execute(sa.text(f"TRUNCATE {tables} CASCADE"))
     engine.dispose()
     yield migrated_url

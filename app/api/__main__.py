@@ -10,14 +10,13 @@ from types import FrameType
 import structlog
 
 from app.api.factory import create_app
-from app.api.server import make_server
+from app.api.loopback import check_reach
+from app.api.server import make_server, port_of
+from app.api.services import EXTENSION
 from app.logging import configure_logging
 from app.settings import Settings
+from app.tracing import stop_tracing
 from ml.errors import EmotionClfError
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    sys.exit(0)
 
 
 def main() -> int:
@@ -28,17 +27,30 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = Settings.load()
+        host = arguments.host or settings.api.host
+        check_reach(settings, host)
+        configure_logging(settings.log_level, "api")
+        app = create_app(settings)
     except EmotionClfError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
-    configure_logging(settings.log_level, "api")
-    host = arguments.host or settings.api.host
     port = settings.api.port if arguments.port is None else arguments.port
-    server = make_server(create_app(settings), settings, host, port)
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
-    structlog.get_logger(__name__).info("listening", host=host, port=int(server.effective_port))
-    server.run()
+    server = make_server(app, settings, host, port)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        app.extensions[EXTENSION].stopping.set()
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    log = structlog.get_logger(__name__)
+    if not settings.auth.enabled:
+        log.warning("no_authentication", answers="this machine only", settings="auth.secret")
+    log.info("listening", host=host, port=port_of(server))
+    try:
+        server.run()
+    finally:
+        stop_tracing()
     return 0
 
 

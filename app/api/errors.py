@@ -63,6 +63,20 @@ class RequestInvalid(RequestError):
         self.errors = errors
 
 
+class RequestTimeout(RequestError):
+    code = "request.timeout"
+    http_status = 408
+    message = "The request did not arrive in time."
+    hint = "Send it again, over a faster connection."
+
+
+class WebhookDisabled(RequestError):
+    code = "webhook.disabled"
+    http_status = 422
+    message = "This installation sends no reports to a callback_url."
+    hint = "Leave callback_url out; operators can set webhooks.secret."
+
+
 class RequestHeadersTooLarge(RequestError):
     code = "request.headers_too_large"
     http_status = 431
@@ -70,11 +84,28 @@ class RequestHeadersTooLarge(RequestError):
     hint = "Send fewer or shorter headers."
 
 
+class LocalOnly(RequestError):
+    """Without authentication only programs and pages of this machine are answered."""
+
+    code = "auth.local_only"
+    http_status = 403
+    message = "Without authentication this service answers its own machine only."
+    hint = "Open it as http://localhost, or let an operator set auth.secret or auth.jwks."
+
+
 class ServiceUnavailable(EmotionClfError):
     code = "service.unavailable"
     http_status = 503
     transient = True
     message = "The service cannot reach its database at the moment."
+    hint = "Try again in a few seconds."
+
+
+class ServiceBusy(EmotionClfError):
+    code = "service.busy"
+    http_status = 503
+    transient = True
+    message = "Too many uploads arrive at the moment."
     hint = "Try again in a few seconds."
 
 

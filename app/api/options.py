@@ -30,7 +30,7 @@ class _WholeNumber(fields.Integer):
         return super()._validated(value)
 
 
-class _Flag(fields.Boolean):
+class Flag(fields.Boolean):
     """A JSON boolean: marshmallow's own field reads words and numbers too."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> bool:
@@ -89,7 +89,7 @@ OPTIONS: dict[str, OptionRule] = {
     ),
     "features": OptionRule(
         "classification",
-        _Flag(
+        Flag(
             metadata={"description": "Whether linguistic features are fused in."},
         ),
     ),
@@ -106,7 +106,7 @@ OPTIONS: dict[str, OptionRule] = {
     ),
     "translate": OptionRule(
         "transcription",
-        _Flag(
+        Flag(
             metadata={
                 "description": "Whether other languages are translated into English before they "
                 "are classified; the original stands beside it. Without it they are refused."
@@ -115,7 +115,7 @@ OPTIONS: dict[str, OptionRule] = {
     ),
     "diarize": OptionRule(
         "diarization",
-        _Flag(metadata={"description": "Whether speakers are told apart."}),
+        Flag(metadata={"description": "Whether speakers are told apart."}),
         key="enabled",
     ),
     "speakers": OptionRule(
@@ -135,7 +135,7 @@ OPTIONS: dict[str, OptionRule] = {
     ),
     "redact_audio": OptionRule(
         "privacy",
-        _Flag(
+        Flag(
             metadata={
                 "description": "Whether a copy of the recording is kept in which those words are "
                 "silent. It redacts the text too."
@@ -144,7 +144,7 @@ OPTIONS: dict[str, OptionRule] = {
     ),
     "prosody": OptionRule(
         "prosody",
-        _Flag(metadata={"description": "Whether loudness, pitch, rate and pauses are measured."}),
+        Flag(metadata={"description": "Whether loudness, pitch, rate and pauses are measured."}),
         key="enabled",
     ),
     "timeline_bins": OptionRule(

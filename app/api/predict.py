@@ -75,7 +75,8 @@ def _awaited(services: Services, job: Job, seconds: float) -> tuple[Job, float]:
         deadline = time.monotonic() + seconds
         pause = _FIRST_PAUSE
         while job.status not in ENDED and (left := deadline - time.monotonic()) > 0:
-            time.sleep(min(pause, left))
+            if services.stopping.wait(min(pause, left)):
+                break
             pause = min(pause * _SLOWING, _LONGEST_PAUSE)
             job = services.jobs.get(job.id, job.owner)
         return job, seconds

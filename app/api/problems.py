@@ -6,6 +6,7 @@ gets ``internal``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +32,8 @@ from app.api.errors import (
 from ml.errors import EmotionClfError, OptionInvalid
 
 MEDIA_TYPE = "application/problem+json"
-_RETRY_SECONDS = 5
+RETRY_SECONDS = 5
+"""What a client is told to wait where nothing is known of how long it takes."""
 _HINT_ON_OPTIONS = "See /docs for the options and their allowed values."
 
 _BY_STATUS: Mapping[int, type[RequestError]] = {
@@ -66,8 +68,9 @@ def problem_response(error: EmotionClfError) -> Response:
     """Return ``error`` as a response."""
     document = json.dumps(problem_document(error))
     response = Response(document, error.http_status, content_type=MEDIA_TYPE)
-    if error.http_status == 503:
-        response.headers["Retry-After"] = str(_RETRY_SECONDS)
+    seconds = getattr(error, "retry_seconds", RETRY_SECONDS if error.http_status == 503 else None)
+    if seconds is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(seconds)))
     return response
 
 

@@ -6,13 +6,12 @@ The schema of a result is not here: it is generated from :class:`ml.results.Anal
 
 from __future__ import annotations
 
-from typing import Any
-
 import marshmallow as ma
 from marshmallow import fields, validate
 
-from app.api.options import Options, Strict
-from app.jobs import JobStatus
+from app.api.options import Flag, Options, Strict
+from app.delivery_store import DeliveryFailure
+from app.jobs import DeliveryState, JobStatus
 from ml.export import FORMATS
 
 URL_PATTERN = (
@@ -26,28 +25,45 @@ _PAGE_SIZE = 1000
 _CURSOR_LENGTH = 200
 
 
-def _options() -> fields.Field[Any]:
-    return fields.Nested(Options, load_default=dict, metadata={"description": "All optional."})
+CALLBACK_URL = {"type": "string", "maxLength": URL_LENGTH, "pattern": URL_PATTERN}
+"""``callback_url`` in a form, as OpenAPI describes it."""
+_WEB_ADDRESS = (
+    validate.Length(max=URL_LENGTH),
+    validate.Regexp(URL_PATTERN, error="Must be an http or https address."),
+)
 
 
-class UrlSubmission(Strict):
+class Submission(Strict):
+    """What may come with everything that is submitted."""
+
+    options = fields.Nested(Options, load_default=dict, metadata={"description": "All optional."})
+    callback_url = fields.String(
+        validate=_WEB_ADDRESS,
+        metadata={
+            "description": "Where to report the end of the job, with a signature. Not every "
+            "installation does.",
+            "examples": ["https://example.org/hooks/emotion"],
+        },
+    )
+    callback_result = Flag(
+        metadata={"description": "Whether the report carries the result; needs `callback_url`."}
+    )
+
+
+class UrlSubmission(Submission):
     """A recording behind a link."""
 
     url = fields.String(
         required=True,
-        validate=[
-            validate.Length(max=URL_LENGTH),
-            validate.Regexp(URL_PATTERN, error="Must be an http or https address."),
-        ],
+        validate=_WEB_ADDRESS,
         metadata={
             "description": "A YouTube link, or any public link to audio or video.",
             "examples": ["https://www.youtube.com/watch?v=dQw4w9WgXcQ"],
         },
     )
-    options = _options()
 
 
-class TextSubmission(Strict):
+class TextSubmission(Submission):
     """Text, of one or more sentences."""
 
     text = fields.String(
@@ -58,7 +74,6 @@ class TextSubmission(Strict):
             "examples": ["I can't believe it worked! Thank you so much."],
         },
     )
-    options = _options()
 
 
 class JobErrorSchema(ma.Schema):
@@ -76,6 +91,28 @@ class JobLinks(ma.Schema):
     result = fields.String()
     audio = fields.String(metadata={"description": "The recording with redacted words silent."})
     cancel = fields.String()
+
+
+class AttemptSchema(ma.Schema):
+    """One attempt to deliver a report: it was answered with a `status`, or there is an `error`."""
+
+    at = fields.String(required=True, metadata={"format": "date-time"})
+    status = fields.Integer()
+    error = fields.String(validate=validate.OneOf([failure.value for failure in DeliveryFailure]))
+    ms = fields.Integer(required=True)
+
+
+class DeliverySchema(ma.Schema):
+    """The report on a job's end to its `callback_url`."""
+
+    id = fields.UUID(required=True, metadata={"description": "The `Webhook-Id` of each attempt."})
+    event = fields.String(required=True)
+    state = fields.Enum(DeliveryState, by_value=True, required=True)
+    attempts = fields.List(
+        fields.Nested(AttemptSchema),
+        required=True,
+        metadata={"description": "The last 20, oldest first."},
+    )
 
 
 class JobSchema(ma.Schema):
@@ -102,16 +139,31 @@ class JobSchema(ma.Schema):
     )
     options = fields.Nested(Options, required=True)
     error = fields.Nested(JobErrorSchema, required=True, allow_none=True)
+    batch_id = fields.UUID(required=True, allow_none=True)
+    batch_index = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Its place in the batch, from 0."},
+    )
+    callback_url = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Where its end is reported, without the query."},
+    )
+    deliveries = fields.List(
+        fields.Nested(DeliverySchema),
+        required=True,
+        metadata={"description": "What became of that; empty until the job ends."},
+    )
     created_at = fields.AwareDateTime(required=True)
     started_at = fields.AwareDateTime(required=True, allow_none=True)
     finished_at = fields.AwareDateTime(required=True, allow_none=True)
     links = fields.Nested(JobLinks, required=True)
 
 
-class JobQuery(Strict):
-    """Which jobs to list."""
+class PageQuery(Strict):
+    """Which page of a list to return."""
 
-    status = fields.Enum(JobStatus, by_value=True, load_default=None)
     cursor = fields.String(
         load_default=None,
         validate=validate.Length(max=_CURSOR_LENGTH),
@@ -120,7 +172,25 @@ class JobQuery(Strict):
     limit = fields.Integer(
         load_default=None,
         validate=validate.Range(1, _PAGE_SIZE),
-        metadata={"description": "Jobs a page, at most; the service may give fewer."},
+        metadata={"description": "Entries a page, at most; the service may give fewer."},
+    )
+
+
+class JobQuery(PageQuery):
+    """Which jobs to list."""
+
+    status = fields.Enum(JobStatus, by_value=True, load_default=None)
+    batch = fields.UUID(load_default=None, metadata={"description": "Only the jobs of this batch."})
+
+
+class JobDeletion(Strict):
+    """Whether to cancel a job, or to erase it."""
+
+    erase = fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        load_default=False,
+        metadata={"description": "Erase it: text, result, files and all that refers to it."},
     )
 
 
@@ -160,6 +230,21 @@ class PreferHeader(ma.Schema):
             "bounds. What cannot be read is ignored, as RFC 7240 asks.",
             "examples": ["wait=5"],
         },
+    )
+
+
+class LastEventIdHeader(ma.Schema):
+    """What a client that reconnects has seen."""
+
+    class Meta:
+        """Requests carry other headers too."""
+
+        unknown = ma.EXCLUDE
+
+    last_event_id = fields.String(
+        data_key="Last-Event-ID",
+        load_default="",
+        metadata={"description": "`id` of the last event: what has not changed since is left out."},
     )
 
 

@@ -9,10 +9,18 @@ from typing import cast
 from flask import current_app
 from sqlalchemy import Engine
 
+from app.auth import Tokens
+from app.batch_store import BatchStore
+from app.client_store import ClientStore
 from app.db import create_db_engine
+from app.delivery_store import DeliveryStore
+from app.erasure_store import ErasureStore
+from app.gauge_store import GaugeStore
 from app.job_store import JobStore
 from app.queue import Broker
+from app.rate_limit import RateLimiter
 from app.settings import Settings
+from app.stats_store import StatsStore
 from app.storage import open_store
 from app.worker_store import WorkerStore
 from ml.artifacts import ArtifactStore
@@ -27,11 +35,22 @@ class Services:
     settings: Settings
     engine: Engine
     jobs: JobStore
+    batches: BatchStore
+    clients: ClientStore
+    tokens: Tokens
+    deliveries: DeliveryStore
+    erasures: ErasureStore
     artifacts: ArtifactStore
+    """Those of all owners; see :func:`app.storage.store_of`."""
     workers: WorkerStore
+    stats: StatsStore
+    gauges: GaugeStore
     broker: Broker
+    limiter: RateLimiter
     waiting: threading.BoundedSemaphore = field(repr=False)
     """One permit for each request that may wait for a result at the same time."""
+    stopping: threading.Event = field(default_factory=threading.Event, repr=False)
+    """Set when the process shall end: whoever waits, waits no longer."""
 
     @classmethod
     def of(cls, settings: Settings) -> Services:
@@ -42,9 +61,21 @@ class Services:
             settings=settings,
             engine=engine,
             jobs=JobStore(engine, settings.quotas),
+            batches=BatchStore(engine, settings.quotas),
+            clients=ClientStore(engine),
+            tokens=Tokens(settings.auth),
+            deliveries=DeliveryStore(engine),
+            erasures=ErasureStore(engine),
             artifacts=open_store(settings),
-            workers=WorkerStore(engine, timeout_seconds=settings.jobs.worker_timeout_seconds),
+            workers=WorkerStore(
+                engine,
+                timeout_seconds=settings.jobs.worker_timeout_seconds,
+                patience_seconds=settings.jobs.patience_seconds,
+            ),
+            stats=StatsStore(engine),
+            gauges=GaugeStore(engine),
             broker=Broker(settings.redis_url),
+            limiter=RateLimiter(settings.limits.redis_url or settings.redis_url),
             # Half of the threads stay free for requests that do not wait.
             waiting=threading.BoundedSemaphore(max(1, threads // 2)),
         )

@@ -13,8 +13,13 @@ from flask_smorest.spec import prepare_response
 from werkzeug.exceptions import HTTPException
 
 from app.api import problems, result_schema
+from app.api.access import AccessPlugin
+from app.api.batch_schemas import items_schema
+from app.api.limits import LimitPlugin
 from app.api.options import policies_schema
+from app.api.repeats import RepeatPlugin
 from app.api.schemas import Problem
+from app.api.services import EXTENSION
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -59,8 +64,10 @@ def make_api(app: Flask) -> Api:
             "info": {"description": _DESCRIPTION, "license": {"name": "MIT", "identifier": "MIT"}}
         },
     )
-    api = _ProblemApi(app)
+    access = AccessPlugin(app.extensions[EXTENSION].settings.auth)
+    api = _ProblemApi(app, spec_kwargs={"extra_plugins": [access, LimitPlugin(), RepeatPlugin()]})
     api.ma_plugin.converter.add_attribute_function(policies_schema)
+    api.ma_plugin.converter.add_attribute_function(items_schema)
     result_schema.register(api.spec)
     return api
 

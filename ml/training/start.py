@@ -90,10 +90,12 @@ def pretrained(name: str) -> Start:
     from transformers import AutoModel, AutoTokenizer
 
     try:
-        model, loaded = AutoModel.from_pretrained(
+        # Whoever trains names the encoder; safetensors alone are read.
+        model, loaded = AutoModel.from_pretrained(  # nosec B615
             name, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
-        tokenizer = AutoTokenizer.from_pretrained(name, use_fast=True).backend_tokenizer
+        named = AutoTokenizer.from_pretrained(name, use_fast=True)  # nosec B615
+        tokenizer = named.backend_tokenizer
     except (OSError, ValueError) as error:
         raise ModelUnavailable(
             f"The encoder {name!r} cannot be loaded.",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pytest
-from durability.cluster import Cluster, completed, done_more_than_once
+import requests
+from durability.cluster import Cluster
+from durability.history import completed, done_more_than_once
+from durability.remains import artifacts, hits
 from media import encode, samples_of
 
 from app.jobs import JobStatus, NewJob
+from app.storage import store_of
 from emotion_clf.local.servers import Postgres, Redis
 from ml.artifacts import ArtifactStore
 from ml.text.segment import NO_SPEECH_NOTE
@@ -25,7 +32,7 @@ def real(
     """A dispatcher, a CPU worker and a GPU worker."""
     cluster = Cluster(tmp_path_factory.mktemp("real"), postgres, redis_server)
     settings = {
-        "EMOTION_CLF_SOURCE__ALLOW_PRIVATE_ADDRESSES": "true",
+        "EMOTION_CLF_SOURCE__ALLOWED_NETWORKS": "127.0.0.0/8",
         "EMOTION_CLF_JOBS__MAX_RETRIES": "1",
         "EMOTION_CLF_JOBS__RETRY_SECONDS": "0.1",
     }
@@ -87,7 +94,7 @@ def everything_that_is_kept(cluster: Cluster) -> str:
     tables = ("jobs", "steps", "results", "workers")
     rows = [str(cluster.rows(f"SELECT to_json(t) FROM {table} t")) for table in tables]
     logs = [cluster.log_of(name) for name in cluster.processes]
-    stages = (cluster.directory / "artifacts" / "stages").rglob("*.json")
+    stages = (cluster.directory / "artifacts").rglob("stages/**/*.json")
     return "\n".join([*rows, *logs, *(path.read_text() for path in stages)])
 
 
@@ -115,12 +122,75 @@ def test_of_what_is_redacted_nothing_is_left_anywhere(real: Cluster, jfk: Path) 
         assert secret not in kept, secret
 
     number = next(w for s in heard["segments"] for w in s["words"] if w["text"] == "[PHONE_NUMBER]")
-    silenced = ArtifactStore(real.artifact_url).read(heard["redacted_audio"])
+    silenced = store_of("local", ArtifactStore(real.artifact_url)).read(heard["redacted_audio"])
     samples = np.frombuffer(silenced[44:], "<i2")
     inside = samples[round(number["start"] * 16_000) : round(number["end"] * 16_000)]
     assert len(inside) > 16_000
     assert not inside.any()
     assert np.abs(samples[: 3 * 16_000]).max() > 1000
+
+
+MARKERS = ("heliotrope", "your country", "very happy today")
+"""Of the text, which is also in the file's name, of the recording, and of the redacted one."""
+
+
+def erase(cluster: Cluster, job_id: UUID) -> int:
+    reply = requests.delete(f"{cluster.address}/jobs/{job_id}?erase=true", timeout=10)
+    return reply.status_code
+
+
+@pytest.fixture
+def api(real: Cluster) -> Iterator[None]:
+    """An API process beside the workers, in a house that is empty."""
+    real.clear()
+    shutil.rmtree(real.directory / "artifacts", ignore_errors=True)
+    real.start("api", faults=[])
+    yield
+    real.stop("api")
+
+
+def send(cluster: Cluster, content: str | Path, **options: object) -> UUID:
+    """Submit a text, or a recording under a name of its own."""
+    if isinstance(content, str):
+        body = {"json": {"text": content, "options": options}}
+    else:
+        form = {"file": ("heliotrope.flac", content.read_bytes())}
+        body = {"files": form, "data": {"options": json.dumps(options)}}
+    return UUID(requests.post(f"{cluster.address}/jobs", **body, timeout=10).json()["id"])
+
+
+@pytest.mark.usefixtures("api")
+def test_of_what_is_erased_nothing_is_left_anywhere(
+    real: Cluster, jfk: Path, report: Callable[..., None]
+) -> None:
+    """Neither of jobs that have ended, nor of one that waits, nor of one that runs."""
+    written = send(real, "I am so happy about the heliotrope! It rained.")
+    spoken = send(real, jfk)
+    redacted = send(real, jfk.with_name("personal.flac"), redact_audio=True)
+    real.wait_for([written, spoken, redacted], seconds=90)
+    assert completed(real, [written, spoken, redacted]) == 3
+
+    running = send(real, jfk.with_name("LJ001-0001.wav"))
+    real.until(lambda: real.job(running).stage == "transcribe", seconds=30)
+    ids = [written, spoken, redacted, running]
+    before = hits(real, *MARKERS, *map(str, ids))
+    for needle in (*MARKERS, *map(str, ids)):
+        assert any(needle in hit for hit in before), needle
+    answers = [erase(real, job_id) for job_id in ids]
+    real.stop("dispatcher")
+    waiting = [send(real, "The heliotrope waits."), send(real, jfk)]
+    assert [real.job(job_id).status for job_id in waiting] == [JobStatus.QUEUED] * 2
+    answers += [erase(real, job_id) for job_id in waiting]
+    real.start("dispatcher", faults=[])
+
+    real.until(lambda: real.count("SELECT count(*) FROM jobs") == 0, seconds=30)
+    real.until(lambda: real.count("SELECT count(*) FROM deletions") == 0, seconds=30)
+    real.until_nothing_is_left()
+    after = hits(real, *MARKERS) + hits(real, *map(str, [*ids, *waiting]), logs=False)
+    report(answers=answers, places_before=len(before), places_after=len(after))
+    assert answers == [204, 204, 204, 202, 204, 204]
+    assert after == []
+    assert artifacts(real) == []
 
 
 def test_who_said_what_and_how_through_the_service(

@@ -55,7 +55,11 @@ def test_the_table_names_nothing_that_is_gone() -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_every_command_is_named(name: str) -> None:
     section = README.split("### On the command line")[1].split("### In Python")[0]
-    for parameter in import_module(f"emotion_clf.cli.{name}").command.params:
+    command = import_module(f"emotion_clf.cli.{name}").command
+    subcommands = getattr(command, "commands", {})
+    for subcommand in subcommands:
+        assert f"`{name} {subcommand}" in section
+    for parameter in [one for each in (command, *subcommands.values()) for one in each.params]:
         for option in (*parameter.opts, *parameter.secondary_opts):
             assert not option.startswith("--") or f"`{option}" in section, option
 

@@ -8,23 +8,27 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import glob
-from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import redis
 import requests
 import sqlalchemy as sa
+from durability.blackhole import TcpProxy
+from durability.history import HISTORY, open_jobs
 
 from app.db import create_db_engine
 from app.job_store import JobStore
-from app.jobs import JOB_TRANSITIONS, Job, JobStatus, NewJob, terminal
+from app.jobs import Job, NewJob
+from app.storage import store_of
 from emotion_clf.local.processes import Child
 from emotion_clf.local.servers import Postgres, Redis, free_port
 from migrations.run import upgrade
 from ml.artifacts import ArtifactStore
+from ml.errors import ServiceError
 from workers.scratch import PREFIX
 
 HERE = Path(__file__).parent
@@ -36,47 +40,36 @@ SETTINGS = {
     "EMOTION_CLF_JOBS__REPUBLISH_SECONDS": "2",
     "EMOTION_CLF_JOBS__DRAIN_SECONDS": "1",
     "EMOTION_CLF_JOBS__CPU_CONCURRENCY": "1",
+    # What is tested is whether jobs survive, not how many a client may submit.
+    "EMOTION_CLF_LIMITS__CREATIONS_A_MINUTE": "0",
+    "EMOTION_CLF_LIMITS__READS_A_MINUTE": "0",
 }
 """Quick enough for a test; in production a lease lasts a minute."""
 
-# Triggers, not code of the service: they see every write, whoever makes it. The table has no
-# unique constraint, so that a second effect is seen rather than refused.
-HISTORY = """
-CREATE TABLE IF NOT EXISTS history (
-    n bigserial, at timestamptz DEFAULT clock_timestamp(), job_id uuid, step_id bigint,
-    event text, attempt int, losses int);
-TRUNCATE history;
-CREATE OR REPLACE FUNCTION note_step() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO history (job_id, step_id, event, attempt, losses)
-    VALUES (NEW.job_id, NEW.id, 'step ' || NEW.state, NEW.attempt, NEW.losses); RETURN NULL;
-END $$;
-CREATE OR REPLACE FUNCTION note_job() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO history (job_id, event) VALUES (NEW.id, 'job ' || NEW.status); RETURN NULL;
-END $$;
-CREATE OR REPLACE FUNCTION note_result() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    INSERT INTO history (job_id, event) VALUES (NEW.job_id, 'result'); RETURN NULL;
-END $$;
-CREATE OR REPLACE TRIGGER steps_history AFTER UPDATE OF state ON steps
-    FOR EACH ROW EXECUTE FUNCTION note_step();
-CREATE OR REPLACE TRIGGER jobs_history AFTER UPDATE OF status ON jobs
-    FOR EACH ROW EXECUTE FUNCTION note_job();
-CREATE OR REPLACE TRIGGER results_history AFTER INSERT OR UPDATE ON results
-    FOR EACH ROW EXECUTE FUNCTION note_result();
-"""
+SERVERS = ("postgres", "redis")
 
 
 class Cluster:
-    """Dispatcher and workers over a database and a broker; the test plays the supervisor."""
+    """The processes over a database and a broker; the test plays the supervisor.
+
+    They reach the servers through proxies, which can fall silent. The test itself does not.
+    """
 
     def __init__(self, directory: Path, postgres: Postgres, broker: Redis) -> None:
         self.directory = directory
         self.postgres = postgres
         self.broker = broker
+        self.proxies = {
+            "postgres": TcpProxy("127.0.0.1", postgres.port),
+            "redis": TcpProxy("127.0.0.1", broker.port),
+        }
         self.processes: dict[str, Child] = {}
         self.redis = redis.Redis.from_url(broker.url)
         self.artifact_url = f"file://{directory}/artifacts"
         self.scratch = directory / "scratch"
         self.scratch.mkdir()
+        self.failpoints = directory / "failpoints"
+        self.failpoints.mkdir()
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         upgrade(postgres.url)
@@ -84,12 +77,24 @@ class Cluster:
         self.jobs = JobStore(self.engine)
         self.clear()
 
+    def close(self) -> None:
+        """Stop what the cluster itself started."""
+        self.stop()
+        self.engine.dispose()
+        for proxy in self.proxies.values():
+            proxy.close()
+
     def clear(self) -> None:
         """Forget the jobs of the test before, and their history."""
         with self.engine.begin() as connection:
             connection.execute(sa.text("TRUNCATE jobs CASCADE"))
             connection.exec_driver_sql(HISTORY)
         self.redis.flushall()
+
+    def idle(self) -> None:
+        """Wait until everything is up, and forget what was done."""
+        self.until(lambda: set(self.up()) == set(self.processes), seconds=90)
+        self.clear()
 
     def start(self, *names: str, faults: Sequence[str] = STUBS, **settings: str) -> None:
         """Start processes, and wait until they work: dispatcher, cpu, gpu-1, gpu-2."""
@@ -108,17 +113,40 @@ class Cluster:
             child.stop(timeout=8)
 
     @contextmanager
-    def replaced(self, *names: str, faults: Sequence[str]) -> Iterator[None]:
-        """Run processes with faults meanwhile."""
+    def replaced(self, *names: str, faults: Sequence[str] = (), **settings: str) -> Iterator[None]:
+        """Run processes with faults or other settings meanwhile."""
         self.stop(*names)
-        self.start(*names, faults=[*STUBS, *faults])
-        yield
-        self.stop(*names)
-        self.start(*names)
+        self.start(*names, faults=[*STUBS, *faults], **settings)
+        try:
+            yield
+        finally:
+            self.stop(*names)
+            self.start(*names)
 
-    def kill(self, name: str) -> None:
-        """End a process as a crash does; the kernel ends the children of a worker with it."""
-        self.processes[name].signal("SIGKILL")
+    def kill(self, name: str, *, back_after: float = 0.0) -> None:
+        """End a process as a crash does; the kernel ends the children of a worker with it.
+
+        A server is started again after some seconds, a process by whoever waits next.
+        """
+        if name not in SERVERS:
+            self.processes[name].signal("SIGKILL")
+            return
+        server = self.postgres if name == "postgres" else self.broker
+        assert server.pid
+        # By hand: kill() asks Postgres to crash in good order.
+        os.kill(server.pid, signal.SIGKILL)
+        self.until(lambda: not server.running, seconds=10)
+        time.sleep(back_after)
+        self._start_again(server)
+
+    def _start_again(self, server: Postgres | Redis) -> None:
+        for _ in range(20):
+            with suppress(ServiceError):
+                server.start()
+                return
+            # Processes of the dead one still hold its memory.
+            time.sleep(0.25)
+        server.start()
 
     def up(self) -> list[str]:
         """Return the processes that do their work: registered workers, listening dispatchers."""
@@ -138,23 +166,16 @@ class Cluster:
     def upload(self, recording: Path, **options: dict[str, object]) -> UUID:
         """Submit a recording, with options by section."""
         key = f"uploads/{recording.name}"
-        ArtifactStore(self.artifact_url).write_file(key, recording)
+        store_of(OWNER, ArtifactStore(self.artifact_url)).write_file(key, recording)
         return self.jobs.submit(NewJob("upload", key, options)).id
 
-    def post(self, text: str) -> UUID:
-        """Submit a job over HTTP as a client does: again and again until it is accepted."""
-        while True:
-            try:
-                answer = requests.post(f"{self.address}/jobs", json={"text": text}, timeout=10)
-            except requests.RequestException:
-                time.sleep(0.1)
-                continue
-            assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
-            return UUID(answer.json()["id"])
+    def ready(self) -> bool:
+        """Whether the API says that jobs can be worked on; no answer is a no, as to a balancer."""
+        return self._answers("/health/ready", seconds=5)
 
-    def _answers(self) -> bool:
+    def _answers(self, path: str = "/health", seconds: float = 1) -> bool:
         try:
-            return requests.get(f"{self.address}/health", timeout=1).ok
+            return requests.get(f"{self.address}{path}", timeout=seconds).ok
         except requests.RequestException:
             return False
 
@@ -170,21 +191,38 @@ class Cluster:
     def job(self, job_id: UUID) -> Job:
         return self.jobs.get(job_id, OWNER)
 
-    def open_jobs(self, job_ids: Sequence[UUID]) -> list[Job]:
-        """Return the jobs that have not ended; one that is unknown is a lost job."""
-        ended = terminal(JOB_TRANSITIONS)
-        return [job for job in map(self.job, job_ids) if job.status not in ended]
+    def at_work(self, queue: str) -> str:
+        """Wait until a worker of a queue runs a step; return its name."""
+        holder = (
+            "SELECT w.pid FROM steps s JOIN workers w ON w.id = s.worker"
+            f" WHERE s.state = 'running' AND s.queue = '{queue}'"
+        )
+        found: list[str] = []
+
+        def look() -> bool:
+            pids = [row[0] for row in self.rows(holder)]
+            found[:] = [name for name, child in self.processes.items() if child.pid in pids]
+            return bool(found)
+
+        self.until(look, seconds=60)
+        return found[0]
 
     def wait_for(self, job_ids: Sequence[UUID], seconds: float) -> None:
-        self.until(lambda: not self.open_jobs(job_ids), seconds)
+        self.until(lambda: not open_jobs(self, job_ids), seconds)
 
     def until(self, condition: Callable[[], bool], seconds: float) -> None:
         """Wait for a condition, restarting whatever was killed, as a supervisor does."""
+        assert self.reaches(condition, seconds), f"not within {seconds} s\n{self.state()}"
+
+    def reaches(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Return whether a condition comes true in time, restarting what was killed."""
         deadline = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"not within {seconds} s\n{self.state()}"
+            if time.monotonic() > deadline:
+                return False
             self.tend()
             time.sleep(0.05)
+        return True
 
     def tend(self) -> None:
         for child in self.processes.values():
@@ -206,26 +244,34 @@ class Cluster:
         """Return what a developer wants to see when a test fails."""
         steps = self.rows("SELECT stage, state, losses, count(*) FROM steps GROUP BY 1, 2, 3")
         logs = [f"--- {child.name}\n{child.last_lines(8)}" for child in self.processes.values()]
-        return "\n".join([*map(str, steps), *logs])
+        return "\n".join([f"up: {self.up()}", *map(str, steps), *logs])
 
     def log_of(self, name: str) -> str:
         return self.processes[name].log.read_text()
 
     def _child(self, name: str, faults: Sequence[str], settings: Mapping[str, str]) -> Child:
         environment = {
-            "DATABASE_URL": self.postgres.url,
-            "REDIS_URL": self.broker.url,
+            "DATABASE_URL": self._through("postgres", self.postgres.url),
+            "REDIS_URL": self._through("redis", self.broker.url),
             "ARTIFACT_URL": self.artifact_url,
+            "EMOTION_CLF_API__PORT": str(self.port),
+            "FAILPOINTS": str(self.failpoints),
             "TMPDIR": str(self.scratch),
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(HERE)]),
             **SETTINGS,
             **settings,
         }
         role = name.partition("-")[0]
+        if role == "api":  # which runs no stages
+            faults = [fault for fault in faults if fault not in STUBS]
         command = [sys.executable, str(HERE / "process.py"), role, ",".join(faults)]
-        if name == "api":
-            command = [sys.executable, "-m", "app.api", "--port", str(self.port)]
         return Child(name, command, log=self.directory / f"{name}.log", environment=environment)
+
+    def _through(self, server: str, url: str) -> str:
+        """Return the address of a server with the port of its proxy."""
+        parts = urlsplit(url)
+        place = f"{parts.netloc.rpartition(':')[0]}:{self.proxies[server].port}"
+        return parts._replace(netloc=place).geturl()
 
 
 def children_of(pid: int) -> list[int]:
@@ -247,39 +293,3 @@ def freeze(worker: Child) -> list[int]:
 def thaw(pids: list[int]) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGCONT)
-
-
-def done_more_than_once(cluster: Cluster) -> list[object]:
-    """Return the effects that happened twice, and the changes after an end."""
-    twice = cluster.rows(
-        "SELECT job_id, step_id, event, count(*) FROM history WHERE event IN ('step done',"
-        " 'step failed', 'job completed', 'job failed', 'result') GROUP BY 1, 2, 3"
-        " HAVING count(*) > 1"
-    )
-    return list(twice)
-
-
-def completed(cluster: Cluster, job_ids: Sequence[UUID]) -> int:
-    return sum(cluster.job(job_id).status is JobStatus.COMPLETED for job_id in job_ids)
-
-
-def until_claimed(cluster: Cluster, moments: Sequence[float]) -> list[float]:
-    """Return, for each moment, the seconds until some step was claimed."""
-    claims = [
-        float(row[0])
-        for row in cluster.rows(
-            "SELECT extract(epoch FROM at) FROM history WHERE event = 'step running' ORDER BY n"
-        )
-    ]
-    return [min(claim for claim in claims if claim > moment) - moment for moment in moments]
-
-
-def until_revived(cluster: Cluster, kills: Sequence[float]) -> list[float]:
-    """Return, for each step that a kill interrupted, the seconds until it was ready again."""
-    found = cluster.rows(
-        "SELECT extract(epoch FROM taken.at), extract(epoch FROM max(claimed.at))"
-        " FROM history taken JOIN history claimed ON claimed.step_id = taken.step_id"
-        " AND claimed.n < taken.n AND claimed.event = 'step running'"
-        " WHERE taken.event = 'step ready' AND taken.losses > 0 GROUP BY taken.n, taken.at"
-    )
-    return [float(taken) - min(k for k in kills if k > claimed) for taken, claimed in found]

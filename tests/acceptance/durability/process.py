@@ -1,4 +1,4 @@
-"""Runs a worker or the dispatcher with faults: ``python process.py gpu stubs,unfenced``.
+"""Runs one of the processes with faults: ``python process.py gpu stubs,no_fence``.
 
 Each fault is a module beside this one. A worker's children import them too, since Celery
 hands its ``include`` list on to them.
@@ -15,6 +15,11 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
     for fault in faults:
         importlib.import_module(fault)
+    sys.argv = sys.argv[:1]
+    if role == "api":
+        from app.api.__main__ import main
+
+        sys.exit(main())
     if role == "dispatcher":
         from workers.dispatcher import main
 

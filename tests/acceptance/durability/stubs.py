@@ -1,12 +1,15 @@
 """Stages that need no model, take a while, and misbehave when the text asks for it.
 
-The text is ``name seconds behaviour``. Behaviours: ``kill`` ends the process that classifies,
-``deaf`` does not look at ``Context.check`` while it classifies, ``real`` none of these.
+The text is ``name seconds behaviour``. Behaviours: those of ``DEATHS`` end the process that
+classifies, or hang it; ``deaf`` does not look at ``Context.check`` while it classifies, ``well``
+none of these.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+import resource
 import signal
 import time
 from dataclasses import replace
@@ -26,6 +29,33 @@ def work(context: Context, *, deaf: bool = False) -> None:
             context.check()
 
 
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_out_of_memory() -> None:
+    """Take what there is, and abort, as native code does when nobody catches its bad_alloc."""
+    resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.RLIM_INFINITY))
+    taken = []
+    try:
+        while True:
+            taken.append(bytearray(64 << 20))
+    except MemoryError:
+        os.abort()
+
+
+def segfault() -> None:
+    ctypes.string_at(0)
+
+
+def loop() -> None:
+    while True:
+        pass
+
+
+DEATHS = {"kill": die, "oom": run_out_of_memory, "segfault": segfault, "loop": loop}
+
+
 def segment(context: Context, outputs: Outputs, part: int) -> Sentences:
     work(context)
     said = Sentence(0, context.source.value)
@@ -34,8 +64,8 @@ def segment(context: Context, outputs: Outputs, part: int) -> Sentences:
 
 def classify(context: Context, outputs: Outputs, part: int) -> Predictions:
     behaviour = context.source.value.split()[2]
-    if behaviour == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if behaviour in DEATHS:
+        DEATHS[behaviour]()
     work(context, deaf=behaviour == "deaf")
     # Another process may have another answer, as a model on other hardware has.
     return Predictions((), f"stub {os.getpid()}")

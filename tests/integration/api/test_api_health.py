@@ -28,6 +28,23 @@ def test_ready(client, workers):
     assert (reply.status_code, reply.json) == (200, {"status": "ok"})
 
 
+def test_ready_names_what_does_not_do_its_work(client, services, jobs, workers):
+    def wrong():
+        return {e["field"]: e["message"] for e in client.get("/health/ready").json["errors"]}
+
+    def long_ago(table, column):
+        statement = sa.text(f"UPDATE {table} SET {column} = now() - interval '1 hour'")
+        with services.engine.begin() as connection:
+            connection.execute(statement)
+
+    jobs.queued()
+    long_ago("workers", "started_at")
+    long_ago("steps", "created_at")
+    assert wrong() == {"dispatcher": "It does not send what waits."}
+    long_ago("steps", "published_at")
+    assert wrong() == {"workers.cpu": "It does not take what waits."}
+
+
 def test_ready_names_the_workers_that_are_missing(client, services):
     def missing():
         reply = client.get("/health/ready")
@@ -125,6 +142,12 @@ def test_metrics(client, services, jobs, workers):
     assert value_of(reply.text, 'emotion_clf_queue_length{queue="gpu"}') == 1
     assert value_of(reply.text, "emotion_clf_database_up") == 1
     assert value_of(reply.text, "emotion_clf_broker_up") == 1
+    assert value_of(reply.text, 'emotion_clf_steps{queue="cpu",state="ready"}') == 3
+    assert 0 < value_of(reply.text, 'emotion_clf_oldest_ready_step_seconds{queue="cpu"}') < 60
+    assert value_of(reply.text, 'emotion_clf_workers_hanging{queue="cpu"}') == 0
+    assert value_of(reply.text, "emotion_clf_http_requests_in_flight") == 1, "this one"
+    assert value_of(reply.text, "emotion_clf_artifact_disk_free_bytes") > 0
+    assert value_of(reply.text, "process_resident_memory_bytes") > 0
     count = "emotion_clf_http_request_duration_seconds_count"
     labels = '{method="GET",route="/jobs/<job_id>",status="200"}'
     assert value_of(reply.text, count + labels) == 1

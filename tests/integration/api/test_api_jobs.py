@@ -10,6 +10,8 @@ from dataclasses import replace
 import pytest
 from analyses import make_analysis
 
+from app.api import create_app
+from app.storage import store_of
 from ml.export import FORMATS, MEDIA_TYPES
 from ml.results import Analysis
 
@@ -64,18 +66,14 @@ def test_an_upload_is_stored_under_a_name_of_our_own(client, services, tmp_path)
     assert job.source.startswith("uploads/")
     assert "passwd" not in job.source
     assert job.options == {"summary": {"timeline_bins": 5}, "classification": {"features": False}}
-    assert services.artifacts.read(job.source) == b"RIFF" * 1000
+    assert store_of("local", services.artifacts).read(job.source) == b"RIFF" * 1000
     (stored,) = (path for path in tmp_path.rglob("*") if path.is_file())
     assert stored.parent.name == "uploads"
 
 
-def test_an_upload_leaves_nothing_when_the_job_is_refused(client, services, tmp_path, monkeypatch):
-    from app.errors import QueueFull
-
-    def refuse(new):
-        raise QueueFull
-
-    monkeypatch.setattr(type(services.jobs), "submit", lambda self, new: refuse(new))
+def test_an_upload_leaves_nothing_when_the_job_is_refused(settings, tmp_path):
+    none = settings.jobs.model_copy(update={"max_queued": 0})
+    client = create_app(settings.model_copy(update={"jobs": none})).test_client()
     reply = client.post("/jobs", data={"file": (io.BytesIO(b"x"), "a.wav")})
     assert reply.status_code == 503
     assert reply.json["code"] == "queue.full"
@@ -191,7 +189,7 @@ def test_a_result_before_its_time(client, jobs):
 
 
 def redacted(services, key="audio/redacted/1.wav", content=b"RIFF silence"):
-    services.artifacts.write(key, content)
+    store_of("local", services.artifacts).write(key, content)
     return replace(make_analysis(), redacted_audio=key)
 
 
@@ -206,7 +204,7 @@ def test_the_redacted_recording_can_be_fetched(client, jobs, services):
 def test_a_job_without_a_redacted_recording_says_so(client, jobs, services):
     plain = jobs.completed()
     expired = jobs.completed(redacted(services))
-    services.artifacts.delete("audio/redacted/1.wav")
+    store_of("local", services.artifacts).delete("audio/redacted/1.wav")
     for job_id in (plain, expired):
         reply = client.get(f"/jobs/{job_id}/audio")
         assert (reply.status_code, reply.json["code"]) == (404, "job.no_audio")

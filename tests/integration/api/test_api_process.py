@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import signal
-import socket
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import requests
 import sqlalchemy as sa
+from api_process import exchange, started
 
 from app.settings import ApiSettings
 
@@ -32,26 +26,6 @@ print(json.dumps([name for name in {heavy!r} if name in sys.modules]))
 """
 
 
-@contextmanager
-def started(database: str, redis_url: str, directory: Path):
-    """A running API, and its address."""
-    environment = os.environ | {
-        "DATABASE_URL": database,
-        "REDIS_URL": redis_url,
-        "ARTIFACT_URL": f"file://{directory}/artifacts",
-        "EMOTION_CLF_SOURCE__MAX_BYTES": "1000000",
-    }
-    command = [sys.executable, "-c", STARTER.format(heavy=HEAVY), "--port", "0"]
-    log = directory / "api.log"
-    with log.open("w") as sink:
-        child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=sink)
-    try:
-        yield child, f"http://127.0.0.1:{_port(child, log)}"
-    finally:
-        child.kill()
-        child.communicate()
-
-
 @pytest.fixture(scope="module")
 def address(migrated_url, redis_url, tmp_path_factory):
     """The address of one API for all tests that do not stop it."""
@@ -59,34 +33,16 @@ def address(migrated_url, redis_url, tmp_path_factory):
         yield address
 
 
-def _port(child, log) -> int:
-    for _ in range(300):
-        found = re.search(r'"port": (\d+)', log.read_text())
-        if found:
-            return int(found[1])
-        assert child.poll() is None, log.read_text()
-        time.sleep(0.1)
-    raise AssertionError(log.read_text())
-
-
-def exchange(address: str, request: bytes) -> tuple[bytes, bytes]:
-    """Send bytes as they are; return head and body of the answer."""
-    host, _, port = address.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return head, body
-
-
 def test_it_serves_without_any_model_and_stops_when_told(database, redis_url, tmp_path):
-    with started(database, redis_url, tmp_path) as (child, address):
+    command = ("-c", STARTER.format(heavy=HEAVY))
+    with started(database, redis_url, tmp_path, command=command) as (child, address):
         _use(address)
         child.send_signal(signal.SIGTERM)
         output, _ = child.communicate(timeout=15)
     assert json.loads(output) == []
-    assert '"service": "api"' in (tmp_path / "api.log").read_text().splitlines()[-1]
+    log = (tmp_path / "api.log").read_text()
+    assert '"service": "api"' in log.splitlines()[-1]
+    assert '"event": "no_authentication"' in log
 
 
 def _use(address):
@@ -183,3 +139,26 @@ def test_waiting_requests_leave_threads_for_others(address):
         granted = {reply.headers["Preference-Applied"] for reply in refused}
         assert granted == {"wait=0"}
         assert {reply.result().status_code for reply in waiting} == {202}
+
+
+def test_several_processes_report_together(database, redis_url, tmp_path, monkeypatch):
+    """As under gunicorn, where each request meets another process."""
+    counted = tmp_path / "metrics"
+    counted.mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(counted))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+    with (
+        started(database, redis_url, tmp_path / "one") as (one, first),
+        started(database, redis_url, tmp_path / "two") as (_, second),
+    ):
+        for address in (first, first, second):
+            assert requests.get(f"{address}/health", timeout=5).ok
+        one.kill()
+        one.wait()
+        text = requests.get(f"{second}/metrics", timeout=5).text
+    requests_made = 'emotion_clf_http_request_duration_seconds_count{method="GET",route="/health"'
+    (line,) = (line for line in text.splitlines() if line.startswith(requests_made))
+    assert float(line.split()[-1]) == 3
+    assert "emotion_clf_http_requests_in_flight 1.0" in text.splitlines()
+    assert "emotion_clf_database_up 1.0" in text.splitlines(), "asked for once, not summed up"

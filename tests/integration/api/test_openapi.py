@@ -69,6 +69,13 @@ def test_jobs_have_the_documented_shape(client, jobs, document):
     validator(document, "JobPage").validate(client.get("/jobs").json)
 
 
+def test_batches_have_the_documented_shape(client, jobs, document):
+    batch = client.post("/batches", json={"items": [{"text": "a"}, {"text": "b"}]}).json
+    validator(document, "Batch").validate(batch)
+    client.delete(batch["links"]["self"])
+    validator(document, "BatchPage").validate(client.get("/batches").json)
+
+
 def test_problems_have_the_documented_shape(client, document):
     for path in ("/nothing", "/jobs?limit=0", "/health/ready"):
         validator(document, "Problem").validate(client.get(path).json)
@@ -84,5 +91,7 @@ def test_the_example_in_the_documentation_is_true(document):
         assert Analysis.from_dict(result).segments
     for job in (example for example in examples if "status" in example and "links" in example):
         validator(document, "Job").validate(job)
+    for batch in (example for example in examples if "counts" in example):
+        validator(document, "Batch").validate(batch)
     for problem in (example for example in examples if "hint" in example and "type" in example):
         validator(document, "Problem").validate(problem)

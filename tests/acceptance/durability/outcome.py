@@ -1,0 +1,93 @@
+"""What a scenario found, and whether that is what was promised."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from durability.history import completed, done_more_than_once, open_jobs
+
+if TYPE_CHECKING:
+    from durability.cluster import Cluster
+
+STUCK_SECONDS = 120
+"""A job that has not ended so long after the last injection counts as stuck."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of the table."""
+
+    name: str
+    injected: str
+    times: int
+    jobs: int
+    """Those that were accepted, and must end well."""
+    lost: int
+    duplicated: int
+    """Effects that happened twice, and jobs that were made twice."""
+    stuck: int
+    recovery: Sequence[float] = ()
+    """Seconds; from what to what, each scenario says."""
+    criteria: Mapping[str, bool] = field(default_factory=dict)
+    """What else was promised, and whether it held."""
+    control: bool = False
+    """Whether a mechanism was switched off, so that it must not hold."""
+
+    @property
+    def failures(self) -> list[str]:
+        """What did not hold."""
+        counts = {"lost": self.lost, "duplicated": self.duplicated, "stuck": self.stuck}
+        found = [f"{count} {name}" for name, count in counts.items() if count]
+        return found + [name for name, held in self.criteria.items() if not held]
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether it held; of a control, whether it did not."""
+        return bool(self.failures) is self.control
+
+    @property
+    def p50(self) -> float | None:
+        return statistics.median(self.recovery) if self.recovery else None
+
+    @property
+    def p99(self) -> float | None:
+        """The 99th percentile by nearest rank: the longest, below a hundred recoveries."""
+        ranked = sorted(self.recovery)
+        return ranked[-(-99 * len(ranked) // 100) - 1] if ranked else None
+
+
+def settle(cluster: Cluster, jobs: Sequence[UUID], seconds: float = STUCK_SECONDS) -> None:
+    """Wait until all jobs have ended or the time is up; what is left, :func:`judge` counts."""
+    cluster.reaches(lambda: not open_jobs(cluster, jobs), seconds)
+
+
+def judge(
+    cluster: Cluster,
+    name: str,
+    *,
+    injected: str,
+    times: int,
+    jobs: Sequence[UUID],
+    made_twice: int = 0,
+    recovery: Sequence[float] = (),
+    criteria: Mapping[str, bool] | None = None,
+    control: bool = False,
+) -> Outcome:
+    """Hold what clients were told against what the database holds and what happened in it."""
+    stuck = open_jobs(cluster, jobs)
+    return Outcome(
+        name,
+        injected,
+        times,
+        jobs=len(jobs),
+        lost=len(jobs) - completed(cluster, jobs) - stuck,
+        duplicated=len(done_more_than_once(cluster)) + made_twice,
+        stuck=stuck,
+        recovery=recovery,
+        criteria=criteria or {},
+        control=control,
+    )
