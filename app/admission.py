@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -25,12 +27,47 @@ from app.jobs import FIRST_STEP, JobStatus, NewJob, Quotas
 from app.models import JobRow, StepRow, UsageRow
 from app.wakeup import CHANNEL
 
+_COUNT_SECONDS = 1.0
 _OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 _TODAY = cast(func.timezone("UTC", func.now()), Date)
 
 
+class QueueRoom:
+    """How many more jobs may wait. Safe to share between threads.
+
+    Counting the queue for each job would make submitting slower the longer the queue is. So half
+    of the room that was counted is given away without counting again, for a second at most; the
+    limit may be passed by that much where several processes submit.
+    """
+
+    def __init__(self, max_queued: int) -> None:
+        self._max_queued = max_queued
+        self._lock = threading.Lock()
+        self._given = 0
+        self._until = 0.0
+
+    def take(self, connection: Connection, count: int) -> None:
+        """Take room for so many jobs; raise :class:`app.errors.QueueFull` where there is none."""
+        with self._lock:
+            if count <= self._given and time.monotonic() < self._until:
+                self._given -= count
+                return
+        queued = select(JobRow.id).where(JobRow.status == JobStatus.QUEUED).limit(self._max_queued)
+        left = self._max_queued - _count(connection, queued.subquery()) - count
+        if left < 0:
+            raise QueueFull
+        with self._lock:
+            self._given, self._until = left // 2, time.monotonic() + _COUNT_SECONDS
+
+
 def admit(
-    connection: Connection, owner: str, count: int, quotas: Quotas, *, counted: bool = True
+    connection: Connection,
+    owner: str,
+    count: int,
+    quotas: Quotas,
+    room: QueueRoom,
+    *,
+    counted: bool = True,
 ) -> None:
     """Let in so many new jobs of an owner, or raise.
 
@@ -45,9 +82,7 @@ def admit(
         AudioQuotaExceeded: the owner has used up today's audio.
 
     """
-    queued = select(JobRow.id).where(JobRow.status == JobStatus.QUEUED).limit(quotas.max_queued)
-    if _count(connection, queued.subquery()) + count > quotas.max_queued:
-        raise QueueFull
+    room.take(connection, count)
     haste = 0 if counted else quotas.creations_a_minute
     if quotas.jobs_at_once or haste:
         connection.execute(
@@ -112,7 +147,7 @@ def _columns(new: NewJob) -> dict[str, Any]:
         "source": storable(new.source),
         "title": storable(new.title) if new.title else None,
         "options": dict(new.options),
-        "callback_url": callback.url if callback else None,
+        "callback_url": storable(callback.url) if callback else None,
         "callback_result": callback is not None and callback.with_result,
         "request_id": new.origin.request_id,
         "trace": new.origin.trace,

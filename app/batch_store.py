@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement, Select
 
-from app.admission import admit, insert_jobs, storable
+from app.admission import QueueRoom, admit, insert_jobs, storable
 from app.cursors import decode_cursor, encode_cursor
 from app.endings import cancel_idle_steps, end_jobs
 from app.errors import BatchNotFound, ResultExpired
@@ -75,6 +75,7 @@ class BatchStore:
     def __init__(self, engine: Engine, quotas: Quotas | None = None) -> None:
         self._engine = engine
         self._quotas = quotas or Quotas()
+        self._room = QueueRoom(self._quotas.max_queued)
 
     def submit(
         self,
@@ -100,7 +101,9 @@ class BatchStore:
         with self._engine.begin() as connection:
             made = made_before(connection, new.owner, request, batch_id)
             if made is None:
-                admit(connection, new.owner, len(new.jobs), self._quotas, counted=counted)
+                admit(
+                    connection, new.owner, len(new.jobs), self._quotas, self._room, counted=counted
+                )
                 self._insert(connection, batch_id, new)
             return self._get(connection, made or batch_id, new.owner)
 

@@ -20,7 +20,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from app.admission import admit, insert_jobs
+from app.admission import QueueRoom, admit, insert_jobs
 from app.cursors import decode_cursor, encode_cursor
 from app.endings import cancel_idle_steps, end_job
 from app.errors import JobFailed, JobFinished, JobNotFinished, JobNotFound, ResultExpired
@@ -75,6 +75,7 @@ class JobStore:
         # One statement needs no transaction around it, which would be two more round trips.
         self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._quotas = quotas or Quotas()
+        self._room = QueueRoom(self._quotas.max_queued)
 
     def submit(
         self,
@@ -100,7 +101,7 @@ class JobStore:
         with self._engine.begin() as connection:
             before = made_before(connection, new.owner, request, job_id)
             if before is None:
-                admit(connection, new.owner, 1, self._quotas, counted=counted)
+                admit(connection, new.owner, 1, self._quotas, self._room, counted=counted)
                 insert_jobs(connection, {job_id: new})
             return self._get(connection, before or job_id, new.owner)
 

@@ -32,11 +32,15 @@ _QUERY = re.compile(r"(\bhttps?://[^\s?#\"']+)[?#][^\s\"']*", re.IGNORECASE)
 _LOCAL_QUERY = re.compile(r"((?<![^\s\"'=(])/[^\s?#\"']*)[?#][^\s\"']*")
 _CREDENTIALS = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE)
 _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_WORTH_A_LOOK = re.compile(r"[?#]|://|bearer|basic|eyJ", re.IGNORECASE)
+"""Without any of these nothing below can match; most values of a line hold none."""
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 def scrub(text: str) -> str:
     """Return the text without queries and credentials of URLs, and without tokens."""
+    if not _WORTH_A_LOOK.search(text):
+        return text
     text = _LOCAL_QUERY.sub(r"\1", _QUERY.sub(r"\1", text))
     text = _CREDENTIALS.sub(r"\1", text)
     return _TOKEN.sub("[token]", _AUTHORIZATION.sub(r"\1 [token]", text))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -150,8 +151,10 @@ class Settings(PipelineSections):
         What these settings redact is redacted whatever a job says.
         Raises :class:`ml.errors.OptionInvalid` for a key or a value that is not allowed.
         """
+        if not overrides:
+            return self._own_options
         values = {name: asdict(getattr(self, name)) for name in PipelineSections.model_fields}
-        _merge(values, overrides or {})
+        _merge(values, overrides)
         try:
             checked = PipelineSections.model_validate(values)
             refuse_booleans(values, checked)
@@ -159,6 +162,13 @@ class Settings(PipelineSections):
             raise OptionInvalid(explain(error, PipelineSections)) from error
         options = PipelineOptions(**dict(checked))
         return replace(options, privacy=_as_private(options.privacy, self.privacy))
+
+    @cached_property
+    def _own_options(self) -> PipelineOptions:
+        """What most jobs ask for: nothing of their own."""
+        return PipelineOptions(
+            **{name: getattr(self, name) for name in PipelineSections.model_fields}
+        )
 
 
 def _as_private(asked: PrivacyOptions, least: PrivacyOptions) -> PrivacyOptions:

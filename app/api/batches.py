@@ -13,6 +13,7 @@ from flask_smorest import Blueprint
 
 from app.api.batch_schemas import BatchPageSchema, BatchSchema, BatchSubmission
 from app.api.batch_submissions import submit_batch
+from app.api.identifiers import parsed_uuid
 from app.api.identity import current_owner
 from app.api.schemas import PageQuery
 from app.api.services import services
@@ -34,7 +35,7 @@ _BATCH_ID = {
 
 def _parsed(batch_id: str) -> uuid.UUID:
     try:
-        return uuid.UUID(batch_id)
+        return parsed_uuid(batch_id)
     except ValueError:
         raise BatchNotFound from None
 

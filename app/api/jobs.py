@@ -12,6 +12,7 @@ from flask import Response, request, send_file, url_for
 from flask.views import MethodView
 from flask_smorest import Blueprint
 
+from app.api.identifiers import parsed_uuid
 from app.api.identity import current_owner
 from app.api.options import Options
 from app.api.presentation import job_path, shown_job, shown_jobs
@@ -78,7 +79,7 @@ def requested_job(job_id: str) -> Job:
 def parsed_id(job_id: str) -> uuid.UUID:
     """Return the identifier in an address; raise JobNotFound for what can be none."""
     try:
-        return uuid.UUID(job_id)
+        return parsed_uuid(job_id)
     except ValueError:
         raise JobNotFound from None
 

@@ -21,7 +21,7 @@ from app.api.uploads import FORM_TYPE, digest_of, title_of, uploaded_file
 from app.jobs import Callback, Job, NewJob, Origin
 from app.storage import store_of
 from app.tracing import current_traceparent
-from ml.errors import TextEmpty, TextTooLong
+from ml.errors import EmotionClfError, TextEmpty, TextTooLong
 from ml.options import PipelineOptions
 
 _TITLE_LENGTH = 80
@@ -53,14 +53,16 @@ def submit_upload(request: Request) -> Job:
     job_id = uuid.uuid4()
     new = _new_job(given, kind="upload", source=f"uploads/{job_id.hex}", title=title)
     artifacts = store_of(new.owner, services().artifacts)
-    taken = False
     artifacts.write_stream(new.source, upload.stream)
     try:
         job = _submitted(new, digest, job_id)
-        taken = job.id == job_id
-    finally:
-        if not taken:
-            artifacts.delete(new.source)
+    except EmotionClfError:
+        artifacts.delete(new.source)
+        raise
+    # Any other error, such as a connection that breaks at the commit, leaves open whether there
+    # is a job. The file stays for it; without one it expires.
+    if job.id != job_id:
+        artifacts.delete(new.source)
     return job
 
 
