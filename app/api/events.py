@@ -76,6 +76,19 @@ class Event:
         return f"event: {self.name}\nid: {self.id}\ndata: {self.data}\n\n"
 
 
+_EVENT = {
+    "type": "object",
+    "description": "One event of the stream.",
+    "required": ["event", "id", "data"],
+    "properties": {
+        "event": {"type": "string", "enum": ["progress", _END]},
+        "id": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+"""An event as OpenAPI 3.2 describes the items of a stream; 3.1 leaves it open."""
+
+
 @blueprint.route("/jobs/<job_id>/events", parameters=[JOB_ID])
 class EventsOfJob(MethodView):
     """A job as it goes on."""
@@ -86,7 +99,7 @@ class EventsOfJob(MethodView):
     @blueprint.alt_response(
         204, description="The end was sent before: there is nothing to wait for", success=True
     )
-    @blueprint.response(200, {"type": "string"}, content_type=MEDIA_TYPE, description=_DESCRIPTION)
+    @blueprint.response(200, _EVENT, content_type=MEDIA_TYPE, description=_DESCRIPTION)
     def get(self, headers: dict[str, Any], job_id: str) -> Response:
         """Follow a job's progress as server-sent events, until it ends."""
         job = requested_job(job_id)

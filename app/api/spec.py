@@ -16,6 +16,7 @@ from app.api import problems, result_schema
 from app.api.access import AccessPlugin
 from app.api.batch_schemas import items_schema
 from app.api.limits import LimitPlugin
+from app.api.links import LinkPlugin
 from app.api.options import policies_schema
 from app.api.repeats import RepeatPlugin
 from app.api.schemas import Problem
@@ -65,7 +66,8 @@ def make_api(app: Flask) -> Api:
         },
     )
     access = AccessPlugin(app.extensions[EXTENSION].settings.auth)
-    api = _ProblemApi(app, spec_kwargs={"extra_plugins": [access, LimitPlugin(), RepeatPlugin()]})
+    plugins = [access, LimitPlugin(), RepeatPlugin(), LinkPlugin()]
+    api = _ProblemApi(app, spec_kwargs={"extra_plugins": plugins})
     api.ma_plugin.converter.add_attribute_function(policies_schema)
     api.ma_plugin.converter.add_attribute_function(items_schema)
     result_schema.register(api.spec)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections import Counter
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import use_after_free
 
 from app.api.schemas import URL_PATTERN
 from app.setting_sections import WebhookSettings
@@ -18,6 +21,7 @@ from app.settings import Settings
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
 """For each operation, of requests that the document allows and as many that it does not."""
+SEQUENCES = max(20, EXAMPLES // 2)
 OPERATIONS = [
     ("/jobs", "POST"),
     ("/jobs", "GET"),
@@ -83,6 +87,22 @@ def parts_of(body) -> list[dict]:
     return [body, *body.get("items", ())] if isinstance(body, dict) else []
 
 
+def without_what_no_schema_says(case) -> None:
+    """Take from an allowed request what may be refused all the same."""
+    # A cursor is never made up: only those that the service has given are good.
+    case.query.pop("cursor", None)
+    # A key is sent with one body.
+    if "Idempotency-Key" in (case.headers or {}):
+        case.headers["Idempotency-Key"] = uuid.uuid4().hex
+    # One option must agree with another.
+    for part in parts_of(case.body):
+        options = part.get("options") or {}
+        options.pop("min_speakers", None)
+        options.pop("language", None)
+        if "callback_url" not in part:
+            part.pop("callback_result", None)
+
+
 @pytest.mark.parametrize(
     ("path", "method", "mode"),
     [(*operation, GenerationMode.POSITIVE) for operation in OPERATIONS]
@@ -102,18 +122,7 @@ def test_no_request_breaks_the_document(schema, path, method, mode):
     )
     def check(case):
         if mode is GenerationMode.POSITIVE:
-            # A cursor is never made up: no schema can say which ones the service has given.
-            case.query.pop("cursor", None)
-            # Nor that a key is sent with one body.
-            if "Idempotency-Key" in (case.headers or {}):
-                case.headers["Idempotency-Key"] = uuid.uuid4().hex
-            # Nor that one option must agree with another.
-            for part in parts_of(case.body):
-                options = part.get("options") or {}
-                options.pop("min_speakers", None)
-                options.pop("language", None)
-                if "callback_url" not in part:
-                    part.pop("callback_result", None)
+            without_what_no_schema_says(case)
         elif isinstance(case.body, dict) and case.body.get("options") == [] and in_a_form(case):
             # An empty list is no part at all in a form: what is sent is allowed.
             return
@@ -123,3 +132,31 @@ def test_no_request_breaks_the_document(schema, path, method, mode):
         case.call_and_validate()
 
     check()
+
+
+def test_no_sequence_of_requests_breaks_the_document(schema):
+    """Follow the links of the document: what one answer names, the next requests use."""
+    followed = Counter()
+
+    class Sequences(schema.as_state_machine()):
+        def before_call(self, case):
+            without_what_no_schema_says(case)
+            followed[case.operation.definition.raw["operationId"]] += 1
+
+        def validate_response(self, response, case, **arguments):
+            # What was cancelled is still there to be read.
+            case.validate_response(response, excluded_checks=[use_after_free])
+
+    run_state_machine_as_test(
+        Sequences,
+        settings=hypothesis_settings(
+            max_examples=SEQUENCES,
+            stateful_step_count=8,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert {"getJob", "getResult", "cancelJob", "getBatch"} <= followed.keys(), followed
