@@ -24,10 +24,13 @@ _SECRET_BYTES = 32
 _ID_BYTES = 8
 _HASHES_AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
 """One takes a core for some 50 ms, and 64 MiB."""
+_LONGEST_LINE = max(6, 2 * _HASHES_AT_ONCE)
+"""Who waits holds a thread that others need, and anybody may ask, from many addresses."""
 _PATIENCE_SECONDS = 5.0
 
 _hasher = PasswordHasher()
 _hashing = threading.BoundedSemaphore(_HASHES_AT_ONCE)
+_in_line = threading.BoundedSemaphore(_LONGEST_LINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +156,18 @@ def _client(row: RowMapping) -> Client:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    """Wait for one of the few places in which secrets are hashed."""
-    if not _hashing.acquire(timeout=_PATIENCE_SECONDS):
+    """Wait for one of the few places in which secrets are hashed; raise AuthBusy."""
+    if not _in_line.acquire(blocking=False):
         raise AuthBusy
     try:
-        yield
+        if not _hashing.acquire(timeout=_PATIENCE_SECONDS):
+            raise AuthBusy
+        try:
+            yield
+        finally:
+            _hashing.release()
     finally:
-        _hashing.release()
+        _in_line.release()
 
 
 def _hashed(secret: str) -> str:

@@ -92,14 +92,20 @@ class DeliveryStore:
         self._engine = engine
 
     def claim(
-        self, lease_seconds: float, busy_hosts: Collection[str] = ()
+        self,
+        lease_seconds: float,
+        busy_hosts: Collection[str] = (),
+        busy_owners: Collection[str] = (),
     ) -> ClaimedDelivery | None:
-        """Take the report that is due longest, but none to the hosts named; None without one."""
+        """Take the report that is due longest, but none to these hosts or of these owners.
+
+        Returns None where there is none.
+        """
         due = (
             select(DeliveryRow.id)
             .join(JobRow, JobRow.id == DeliveryRow.job_id)
             .where(DeliveryRow.state == DeliveryState.PENDING, DeliveryRow.due_at <= func.now())
-            .where(~JobRow.erasing, _HOST.not_in(busy_hosts))
+            .where(~JobRow.erasing, _HOST.not_in(busy_hosts), JobRow.owner.not_in(busy_owners))
             .order_by(DeliveryRow.due_at)
             .limit(1)
             .with_for_update(of=DeliveryRow, skip_locked=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert
 
 from app.errors import KeyReused
@@ -25,14 +25,17 @@ def made_before(
     row = insert(IdempotencyRow).values(
         owner=owner, key=request.key, digest=request.digest, resource=resource
     )
-    if connection.execute(row.on_conflict_do_nothing()).rowcount:
-        return None
-    before = connection.execute(
-        select(IdempotencyRow.digest, IdempotencyRow.resource).where(
-            IdempotencyRow.owner == owner, IdempotencyRow.key == request.key
-        )
+    # What is there is locked by that, so that it is not erased before this is over.
+    touched = row.on_conflict_do_update(
+        index_elements=[IdempotencyRow.owner, IdempotencyRow.key],
+        set_={"created_at": IdempotencyRow.created_at},
+    )
+    found = connection.execute(
+        touched.returning(IdempotencyRow.digest, IdempotencyRow.resource)
     ).one()
-    if before.digest != request.digest:
+    if found.resource == resource:
+        return None
+    if found.digest != request.digest:
         raise KeyReused
-    found: UUID = before.resource
-    return found
+    before: UUID = found.resource
+    return before

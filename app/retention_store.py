@@ -31,6 +31,8 @@ from app.storage import folder_of
 BATCH = 500
 _IDEMPOTENCY = timedelta(days=1)
 _USAGE = timedelta(days=60)
+_REVOCATION = timedelta(hours=1)
+"""Clocks differ, and a token is taken for some seconds after it has expired."""
 
 
 class RetentionStore:
@@ -65,11 +67,13 @@ class RetentionStore:
     def tidy(self) -> None:
         """Remove what is of no use to anybody any more."""
         used = exists().where(JobRow.batch_id == BatchRow.id)
+        empty = delete(BatchRow).where(~used).returning(BatchRow.id).cte()
         statements = (
             delete(IdempotencyRow).where(IdempotencyRow.created_at < func.now() - _IDEMPOTENCY),
-            delete(RevokedTokenRow).where(RevokedTokenRow.expires_at < func.now()),
+            delete(RevokedTokenRow).where(RevokedTokenRow.expires_at < func.now() - _REVOCATION),
             delete(UsageRow).where(UsageRow.day < func.current_date() - _USAGE),
-            delete(BatchRow).where(~used),
+            # With its key: a request that is repeated would look for what is gone.
+            delete(IdempotencyRow).where(IdempotencyRow.resource.in_(select(empty.c.id))),
         )
         for statement in statements:
             with self._engine.begin() as connection:

@@ -136,7 +136,7 @@ class LimitSettings(Section):
     jobs_at_once: Limit = 0
     """Jobs that wait or run."""
     audio_minutes_a_day: Annotated[float, Field(ge=0)] = 0.0
-    redis_url: Annotated[str, scheme("redis", "rediss")] | None = None
+    redis_url: Annotated[str, scheme("redis", "rediss")] | None = Field(default=None, repr=False)
     """Where requests are counted; without it in the broker."""
 
     def burst(self, a_minute: int) -> int:
@@ -169,7 +169,7 @@ class EgressSettings(Section):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 3128
-    upstream: str | None = None
+    upstream: str | None = Field(default=None, repr=False)
     """Another HTTP proxy that it connects through, such as one with addresses of its own."""
     connections: Count = 256
     """Connections at the same time."""

@@ -92,10 +92,12 @@ def _in_lower_case(value: object) -> object:
 class Settings(PipelineSections):
     """Everything that can be set, checked and frozen. Use :meth:`load`."""
 
-    database_url: Annotated[str, scheme("postgresql", "postgres", "postgresql+psycopg2")] = (
-        "postgresql://localhost:5432/emotion_clf"
+    database_url: Annotated[
+        str, scheme("postgresql", "postgres", "postgresql+psycopg2"), Field(repr=False)
+    ] = "postgresql://localhost:5432/emotion_clf"
+    redis_url: Annotated[str, scheme("redis", "rediss"), Field(repr=False)] = (
+        "redis://localhost:6379/0"
     )
-    redis_url: Annotated[str, scheme("redis", "rediss")] = "redis://localhost:6379/0"
     artifact_url: Annotated[str, Field(min_length=1)] = "file:///var/lib/emotion-clf/artifacts"
     """Any fsspec address: ``file:///path``, ``s3://bucket/prefix``, ``abfs://…``."""
     log_level: Annotated[

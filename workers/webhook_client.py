@@ -109,9 +109,12 @@ class _Connection(http.client.HTTPConnection):
             watch.cancel()
 
     def _cut(self) -> None:
-        with suppress(OSError, AttributeError):
+        dialled = self.sock
+        if dialled is None:  # what dials looks at the time itself
+            return
+        with suppress(OSError):
             # Not by the TLS socket's own method: it would go on in plain text.
-            socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(dialled, socket.SHUT_RDWR)
 
     def _left(self) -> float:
         """Return the seconds left; raise TimeoutError when there are none."""
@@ -127,7 +130,7 @@ def seconds_of(retry_after: str) -> float:
         return float(retry_after[:9])
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, moment.timestamp() - time.time())

@@ -30,6 +30,8 @@ SENDERS = 16
 """Reports that one dispatcher sends at the same time."""
 PER_HOST = 4
 """And how many of them to one host, so that slow receivers leave room for the others."""
+PER_OWNER = 8
+"""And of one owner, who may have as many slow receivers as a domain has names."""
 POLL_SECONDS = 1.0
 FIRST_RETRY_SECONDS = 10.0
 LONGEST_RETRY_SECONDS = 3600.0
@@ -47,7 +49,8 @@ class Webhooks:
         self._give_up_seconds = settings.webhooks.give_up_hours * 3600
         self._lease_seconds = 2 * settings.webhooks.timeout
         self._lock = threading.Lock()
-        self._sending: Counter[str] = Counter()
+        self._hosts: Counter[str] = Counter()
+        self._owners: Counter[str] = Counter()
         self._quiet_until = 0.0
 
     def send_next(self) -> bool:
@@ -59,7 +62,8 @@ class Webhooks:
             self._send(claimed)
         finally:
             with self._lock:
-                self._sending[claimed.host] -= 1
+                self._hosts[claimed.host] -= 1
+                self._owners[claimed.owner] -= 1
                 self._quiet_until = 0.0
         return True
 
@@ -69,12 +73,14 @@ class Webhooks:
                 return None
             # One look is enough for all the threads where it finds nothing, or no database.
             self._quiet_until = time.monotonic() + POLL_SECONDS / 2
-            self._sending = +self._sending
-            busy = [host for host, count in self._sending.items() if count >= PER_HOST]
-            claimed = self._store.claim(self._lease_seconds, busy)
+            self._hosts, self._owners = +self._hosts, +self._owners
+            hosts = [host for host, count in self._hosts.items() if count >= PER_HOST]
+            owners = [owner for owner, count in self._owners.items() if count >= PER_OWNER]
+            claimed = self._store.claim(self._lease_seconds, hosts, owners)
             if claimed:
                 self._quiet_until = 0.0
-                self._sending[claimed.host] += 1
+                self._hosts[claimed.host] += 1
+                self._owners[claimed.owner] += 1
         return claimed
 
     def _send(self, claimed: ClaimedDelivery) -> None:

@@ -36,6 +36,7 @@ _TYPED: dict[int, type[EmotionClfError]] = {
     408: RequestTimeout,
     413: RequestTooLarge,
     431: RequestHeadersTooLarge,
+    501: RequestMalformed,
     503: ServiceBusy,
 }
 _LOOKED_AT_EVERY = 1 << 18

@@ -131,7 +131,7 @@ def _class_of(method: str, access: Access | None, path: str) -> str | None:
 def _address() -> str:
     """Return where the request comes from, by customer rather than by machine."""
     try:
-        address = ipaddress.ip_address(request.remote_addr or "")
+        address = ipaddress.ip_address(_without_port(request.remote_addr or ""))
     except ValueError:
         return "unknown"
     if isinstance(address, ipaddress.IPv4Address):
@@ -139,6 +139,12 @@ def _address() -> str:
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(ipaddress.ip_network((address, _IPV6_SITE), strict=False).network_address)
+
+
+def _without_port(address: str) -> str:
+    """Return an address without the port that some proxies add in ``X-Forwarded-For``."""
+    host, _, _ = address.rpartition(":")
+    return host.strip("[]") if "." in host or host.endswith("]") else address
 
 
 def _headers(policy: Policy, verdict: Verdict) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import IO, TypeVar
 
 import msgspec
 
-T = TypeVar("T")
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class NotRecords(Exception):
@@ -37,12 +37,14 @@ def open_records(path: Path) -> IO[bytes]:
 def read_records(file: IO[bytes], kind: type[T]) -> Iterator[tuple[bytes, T]]:
     """Yield each line and what it holds; a half-written last line is cut off.
 
-    Raises NotRecords for a line that was never one of ours.
+    Raises NotRecords for a line that was never one of ours, or the beginning of one.
     """
     file.seek(0)
     end = 0
     for line in file:
         if not line.endswith(b"\n"):
+            if not _begins(line, kind):
+                raise NotRecords
             break
         try:
             record = msgspec.json.decode(line, type=kind)
@@ -51,6 +53,12 @@ def read_records(file: IO[bytes], kind: type[T]) -> Iterator[tuple[bytes, T]]:
         end += len(line)
         yield line, record
     file.truncate(end)
+
+
+def _begins(line: bytes, kind: type[msgspec.Struct]) -> bool:
+    """Whether a line that breaks off may have become a record."""
+    starts = [f'{{"{name}":'.encode() for name in kind.__struct_encode_fields__]
+    return any(line.startswith(start) or start.startswith(line) for start in starts)
 
 
 def append(file: IO[bytes], data: bytes) -> None:

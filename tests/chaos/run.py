@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from durability.catalogue import BOUNDED, CONTROLS, FULL, PROMISES, SEED, Group, Scale
 from durability.cluster import Cluster
 from durability.outcome import Outcome
+from durability.scenarios import BOUNDED, CONTROLS, FULL, PROMISES, SEED, Group, Scale
 from rich.console import Console
 from rich.table import Table
 
@@ -40,9 +40,6 @@ def main() -> int:
     with _cluster(options.directory) as cluster:
         outcomes = list(_outcomes(cluster, scale, options.seed, options.only))
     console.print(table(outcomes))
-    for outcome in outcomes:
-        if not outcome.as_expected:
-            console.print(f"{outcome.name}: {', '.join(outcome.failures) or 'nothing failed'}")
     return 0 if outcomes and all(outcome.as_expected for outcome in outcomes) else 1
 
 
@@ -50,10 +47,11 @@ def table(outcomes: Sequence[Outcome]) -> Table:
     """Return one row for each outcome."""
     shown = Table(*COLUMNS)
     for outcome in outcomes:
-        held = "does not hold" if outcome.failures else "holds"
         counts = (outcome.times, outcome.jobs, outcome.lost, outcome.duplicated, outcome.stuck)
         seconds = ["" if s is None else f"{s:.1f}" for s in (outcome.p50, outcome.p99)]
-        verdict = held if outcome.as_expected else f"[bold red]{held}"
+        verdict = f"fails: {', '.join(outcome.failures)}" if outcome.failures else "holds"
+        if not outcome.as_expected:
+            verdict = f"[bold red]{verdict}"
         shown.add_row(outcome.name, outcome.injected, *map(str, counts), *seconds, verdict)
     return shown
 

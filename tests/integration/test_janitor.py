@@ -251,20 +251,25 @@ def test_what_is_of_no_use_any_more_goes(engine, janitor, jobs) -> None:
     jobs.submit(UPLOAD, Repeatable("old", "digest"))
     execute(engine, "UPDATE idempotency_keys SET created_at = now() - interval '25 hours'")
     jobs.submit(UPLOAD, Repeatable("new", "digest"))
-    for when in ("- interval '1 hour'", "+ interval '1 hour'"):
+    for when in ("- interval '2 hours'", "- interval '1 minute'"):
         execute(engine, f"INSERT INTO revoked_tokens VALUES (:jti, now() {when})", jti=when)
     for days in (61, 1):
         execute(engine, "INSERT INTO usage VALUES ('me', current_date - :days, 1)", days=days)
     for title in ("empty", "used"):
         batch = "INSERT INTO batches (id, owner, title, total) VALUES (:id, 'me', :title, 1)"
-        execute(engine, batch, id=uuid.uuid4(), title=title)
+        batch_id = uuid.uuid4()
+        execute(engine, batch, id=batch_id, title=title)
+        key = "INSERT INTO idempotency_keys VALUES ('me', :key, 'digest', :id)"
+        execute(engine, key, key=title, id=batch_id)
     execute(
         engine,
         "UPDATE jobs SET batch_index = 0, batch_id = (SELECT id FROM batches WHERE title = 'used')",
     )
     janitor().tidy()
-    for table in ("idempotency_keys", "revoked_tokens", "usage", "batches"):
+    for table in ("revoked_tokens", "usage", "batches"):
         assert count(engine, table) == 1, table
+    assert count(engine, "idempotency_keys WHERE key IN ('new', 'used')") == 2
+    assert count(engine, "idempotency_keys") == 2
 
 
 def test_what_was_erased_goes_from_the_store(engine, janitor, store, jobs) -> None:

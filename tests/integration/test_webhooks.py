@@ -178,6 +178,20 @@ def test_slow_receivers_do_not_hold_up_the_others(jobs: Jobs, senders: None) -> 
     assert len(quick.received) == len(waiting)
 
 
+def test_an_owner_with_many_slow_receivers_does_not_hold_up_the_others(
+    jobs: Jobs, senders: None
+) -> None:
+    anywhere = Receiver(otherwise=Reply(pause=0.5), host="0.0.0.0")
+    with anywhere as slow, Receiver() as quick:
+        port = slow.url.rpartition(":")[2]
+        names = [f"http://127.0.0.{number}:{port}" for number in range(1, 2 * SENDERS)]
+        hanging = [jobs.ended(name, "mallory") for name in names for _ in range(2)]
+        until(lambda: jobs.delivery(hanging[0]).attempts)
+        waiting = [jobs.ended(quick.url, "alice") for _ in range(30)]
+        until(lambda: jobs.in_state(DeliveryState.DELIVERED, *waiting))
+        assert not all(jobs.delivery(job_id).attempts for job_id in hanging)
+
+
 def test_several_dispatchers_share_the_work(jobs: Jobs, settings: Settings) -> None:
     with Receiver() as receiver, sending(settings), sending(settings):
         job_ids = [jobs.ended(receiver.url) for _ in range(40)]

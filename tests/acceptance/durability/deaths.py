@@ -21,6 +21,8 @@ GRACE_SECONDS = 15
 DEATHS = ("kill", "oom", "segfault", "loop")
 API_POINTS = ("before-commit", "after-commit")
 DISPATCHER_POINTS = ("after-publish", "before-mark")
+UNCHANGED = "who wakes changes nothing"
+CAPPED = "set aside after three attempts"
 ATTEMPTS = "SELECT coalesce(max(attempt), 0) FROM steps WHERE job_id = :job"
 
 
@@ -53,7 +55,7 @@ def handovers(cluster: Cluster, rounds: int, *, control: bool = False) -> Outcom
             f"{rounds} messages destroyed": len(deaths) == rounds,
             f"each within {RECOVERED_SECONDS} s": max(recovery, default=0) <= RECOVERED_SECONDS,
         },
-        control=control,
+        control="stuck" if control else None,
     )
 
 
@@ -130,7 +132,7 @@ def unrepeatable(cluster: Cluster) -> Outcome:
         times=1,
         jobs=jobs,
         made_twice=made_twice,
-        control=True,
+        control="duplicated",
     )
 
 
@@ -156,8 +158,8 @@ def zombies(cluster: Cluster, rounds: int, *, control: bool = False) -> Outcome:
         times=rounds,
         jobs=jobs,
         recovery=recovery,
-        criteria={"who wakes changes nothing": not changed},
-        control=control,
+        criteria={UNCHANGED: not changed},
+        control=UNCHANGED if control else None,
     )
 
 
@@ -202,8 +204,8 @@ def poison(cluster: Cluster, good: int) -> Outcome:
         jobs=jobs,
         recovery=[job.finished_at.timestamp() - began for job in ended if job.finished_at],
         criteria={
-            f"set aside after three attempts each: {attempts}": set(attempts) == {3},
-            f"failed with worker.lost: {codes}": set(codes) == {WorkerLost.code},
+            CAPPED: set(attempts) == {3},
+            "failed with worker.lost": set(codes) == {WorkerLost.code},
         },
     )
 
@@ -218,9 +220,9 @@ def uncapped_poison(cluster: Cluster) -> Outcome:
         "T5 without the cap",
         injected="kill",
         times=attempts,
-        jobs=[job],
-        criteria={"set aside after three attempts": attempts <= 3},
-        control=True,
+        jobs=[],
+        criteria={CAPPED: attempts <= 3},
+        control=CAPPED,
     )
     cluster.jobs.cancel(job, "local")
     return outcome

@@ -141,7 +141,7 @@ def undurable_crash(cluster: Cluster) -> Outcome:
         injected="SIGKILL of Postgres",
         times=1,
         jobs=jobs,
-        control=True,
+        control="lost",
     )
 
 
@@ -186,5 +186,5 @@ def unnoticed_flush(cluster: Cluster) -> Outcome:
         injected="FLUSHALL",
         times=1,
         jobs=jobs,
-        control=True,
+        control="stuck",
     )

@@ -50,5 +50,5 @@ def unrevived(cluster: Cluster) -> Outcome:
         injected="SIGKILL of a worker",
         times=1,
         jobs=jobs,
-        control=True,
+        control="stuck",
     )

@@ -6,6 +6,7 @@ import io
 import json
 import uuid
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from analyses import make_analysis
@@ -110,6 +111,16 @@ def test_a_job_of_somebody_else_is_not_found(client, jobs):
         assert reply.status_code == 404
         assert reply.json["code"] == "job.not_found"
     assert client.get("/jobs").json["jobs"] == []
+
+
+def test_an_identifier_has_one_spelling(client, jobs):
+    """Others could bring line ends and foreign letters into the name of a file, in a header."""
+    job_id = str(jobs.completed())
+    foreign = job_id.translate({ord("0") + digit: 0x660 + digit for digit in range(10)})
+    for other in (foreign, f"{{{job_id}}}", f"urn:uuid:{job_id}", job_id.replace("-", "")):
+        reply = client.get(f"/jobs/{quote(other)}/result?format=csv")
+        assert (reply.status_code, reply.json["code"]) == (404, "job.not_found")
+    assert client.get(f"/jobs/{job_id.upper()}/result?format=csv").status_code == 200
 
 
 def test_cancel(client, jobs):

@@ -74,6 +74,12 @@ def test_a_chunked_upload_without_a_length_is_counted(address):
     [
         ("no HTTP", b"hello\r\n\r\n", 400, "request.malformed"),
         ("bad length", b"POST /jobs HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400, None),
+        (
+            "an unknown encoding",
+            b"POST /jobs HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n",
+            501,
+            "request.malformed",
+        ),
         ("long headers", b"GET / HTTP/1.1\r\nX: " + b"x" * 32_749, 431, None),
         (
             "a length beyond every limit",

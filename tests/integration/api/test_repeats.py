@@ -6,8 +6,11 @@ import io
 import json
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 TEXT = {"text": "Hello.", "options": {"timeline_bins": 3}}
 
@@ -49,6 +52,23 @@ def test_how_json_is_written_does_not_matter(client):
     assert replies[0].json["id"] == replies[1].json["id"]
 
 
+def test_a_reply_that_is_lost_at_the_commit_costs_no_upload(
+    client, services, tmp_path, monkeypatch
+):
+    submit = services.jobs.submit
+
+    def committed(*arguments, **options):
+        submit(*arguments, **options)
+        raise OperationalError("COMMIT", {}, Exception())
+
+    monkeypatch.setattr(services.jobs, "submit", committed)
+    assert upload(client, "k").status_code == 503
+    monkeypatch.undo()
+    reply = upload(client, "k")
+    assert (reply.status_code, reply.headers["Idempotency-Replayed"]) == (202, "true")
+    assert stored(tmp_path) == [uuid.UUID(reply.json["id"]).hex]
+
+
 def test_without_a_key_every_request_makes_a_job(client):
     ids = {client.post("/jobs", json=TEXT).json["id"] for _ in range(2)}
     assert len(ids) == 2
@@ -70,6 +90,20 @@ def test_another_request_under_the_same_key_is_refused(client, tmp_path, other):
     assert (refused.status_code, refused.json["code"]) == (422, "request.key_reused")
     assert len(jobs_of(client)) == 1
     assert not stored(tmp_path)
+
+
+def test_what_a_repetition_has_found_is_not_erased_from_under_it(client, services):
+    first = client.post("/jobs", json=TEXT, headers=keyed("k")).json["id"]
+
+    def erase(connection, cursor, statement, *_):
+        if statement.startswith("INSERT INTO idempotency_keys"):
+            with suppress(OperationalError), services.engine.begin() as other:
+                other.exec_driver_sql("SET LOCAL lock_timeout = 100")
+                other.exec_driver_sql("DELETE FROM idempotency_keys")
+
+    event.listen(services.engine, "after_cursor_execute", erase)
+    reply = client.post("/jobs", json=TEXT, headers=keyed("k"))
+    assert (reply.status_code, reply.json.get("id")) == (202, first)
 
 
 def test_a_refused_request_does_not_use_up_its_key(client):

@@ -52,6 +52,11 @@ def test_a_callback_is_noted(client, row, form, result):
     assert row()[:2] == (HOOK, result)
 
 
+def test_half_a_character_in_a_callback_is_no_defect(client, row):
+    assert post(client, False, callback_url="https://example.org/\ud800").status_code == 202
+    assert row()[0] == "https://example.org/?"
+
+
 @pytest.mark.parametrize("form", [False, True])
 def test_nobody_is_told_where_nothing_is_said(client, row, form):
     assert post(client, form, callback_result=False).status_code == 202

@@ -53,6 +53,17 @@ def test_the_address_is_what_the_outermost_trusted_proxy_saw(behind_two):
     assert [reply.status_code for reply in (first, again, another)] == [401, 429, 401]
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["198.51.100.{0}", "198.51.100.{0}:{0}", "2001:db8:0:{0}::1", "[2001:db8:0:{0}::1]:{0}"],
+)
+def test_a_port_beside_the_address_does_not_matter(behind_two, written):
+    """Some proxies write it; without its address nobody could be told from the others."""
+    seen = [written.format(number) for number in (1, 2)]
+    replies = [ask(behind_two, address, "10.0.0.1") for address in (*seen, seen[0])]
+    assert [reply.status_code for reply in replies] == [401, 401, 429]
+
+
 def test_a_proxy_tells_the_scheme(behind_two):
     told = ask(behind_two, "a", "b", path="/health", **{"X-Forwarded-Proto": "https, http"})
     assert "Strict-Transport-Security" in told.headers

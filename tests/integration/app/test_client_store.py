@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -97,6 +98,17 @@ def test_only_so_many_secrets_are_hashed_at_once(clients, monkeypatch):
     client, secret = clients.add("a program", {Scope.JOBS_READ})
     with client_store._hashing, pytest.raises(AuthBusy):
         clients.authenticate(client.id, secret)
+    assert clients.authenticate(client.id, secret).id == client.id
+
+
+def test_who_comes_while_many_wait_is_turned_away_at_once(clients, monkeypatch):
+    """Waiting holds a thread of the server, and the others are for those who have a token."""
+    monkeypatch.setattr(client_store, "_in_line", threading.BoundedSemaphore(1))
+    client, secret = clients.add("a program", {Scope.JOBS_READ})
+    began = time.monotonic()
+    with client_store._in_line, pytest.raises(AuthBusy):
+        clients.authenticate(client.id, secret)
+    assert time.monotonic() - began < client_store._PATIENCE_SECONDS / 2
     assert clients.authenticate(client.id, secret).id == client.id
 
 

@@ -126,6 +126,7 @@ def test_busy_hosts_are_left_alone(store, ended):
     assert (claimed.job_id, claimed.host) == (quick, "quick.example:443")
     assert store.claim(60, ["slow.example"]) is None
     assert store.claim(60).host == "slow.example"
+    assert store.claim(60, busy_owners=["local"]) is None
 
 
 def test_a_job_that_is_being_erased_is_not_reported(engine, store, ended):

@@ -159,6 +159,17 @@ def test_no_password_in_a_message() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_no_password_is_shown() -> None:
+    address = "://me:hunter2@host/1"
+    settings = Settings.load(
+        database_url=f"postgresql{address}",
+        redis_url=f"redis{address}",
+        limits={"redis_url": f"redis{address}"},
+        egress={"upstream": "http://me:hunter2@host"},
+    )
+    assert "hunter2" not in f"{settings!r} {settings}"
+
+
 def test_the_key_is_a_secret() -> None:
     settings = Settings.load(transcription={"api_key": "hunter2"})
     assert "hunter2" not in repr(settings)

@@ -221,3 +221,18 @@ def test_retry_after_as_a_date():
     later = formatdate(time.time() + 100, usegmt=True)
     assert 90 < seconds_of(later) <= 100
     assert seconds_of("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert seconds_of(f"Wed, 21 Oct {'9' * 20} 07:28:00 GMT") == 0
+
+
+def test_a_deadline_while_it_is_dialled_breaks_nothing(monkeypatch):
+    """A resolver may take longer than the whole exchange."""
+    broken = []
+    monkeypatch.setattr("threading.excepthook", broken.append)
+
+    def slow(*arguments, **options):
+        time.sleep(2 * SHORT)
+        return [(0, 0, 0, "", ("127.0.0.1", 9))]
+
+    monkeypatch.setattr("socket.getaddrinfo", slow)
+    assert failure_of("http://slow.test/", timeout=SHORT) is DeliveryFailure.TIMEOUT
+    assert broken == []

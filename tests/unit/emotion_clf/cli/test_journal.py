@@ -108,6 +108,28 @@ def test_a_file_of_something_else_is_left_alone(path: Path, form: Form) -> None:
     assert path.read_text() == "of mine\n"
 
 
+@pytest.mark.parametrize("mine", ["of mine", '{"a": 1}', "\n"])
+def test_a_file_of_something_else_is_left_alone_also_without_a_last_line_break(
+    path: Path, mine: str
+) -> None:
+    path.write_text(mine)
+    with pytest.raises(click.UsageError, match="holds no output of a batch"):
+        write(path, "jsonl", good("a"))
+    assert path.read_text() == mine
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_run_that_dies_at_any_byte_is_followed_by_one_that_goes_on(
+    path: Path, form: Form
+) -> None:
+    write(path, form, bad("a"))
+    kept = path if form == "jsonl" else path.with_name("out.state")
+    whole = kept.read_bytes()
+    for length in range(len(whole)):
+        kept.write_bytes(whole[:length])
+        assert ended(path, form) == {}
+
+
 def test_a_csv_that_is_shorter_than_its_state_says_is_refused(path: Path) -> None:
     write(path, "csv", good("a"))
     path.write_text("source\n")
