@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 
 import structlog
 from sqlalchemy import (
@@ -35,8 +36,10 @@ from app.jobs import JobStatus, StepState
 from app.models import DeletionRow, DeliveryRow, IdempotencyRow, JobRow, ResultRow, StepRow
 
 BATCH = 100
+_CONDEMNED = (DeletionRow.created_at, DeletionRow.owner, DeletionRow.key)
+_PLACE = tuple_(DeletionRow.owner, DeletionRow.key)
 _LINE = (
-    select(DeletionRow.owner, DeletionRow.key)
+    select(*_CONDEMNED)
     .order_by(DeletionRow.created_at, DeletionRow.owner, DeletionRow.key)
     .limit(BATCH)
 )
@@ -87,14 +90,25 @@ class ErasureStore:
         Those that a janitor has taken up are waited for.
         """
         mine = _LINE.where(DeletionRow.owner == owner)
+        line = mine.subquery()
+        # Locked in the order in which condemn() does that, or the two might wait in a circle.
+        locked = (
+            select(*_CONDEMNED)
+            .where(_PLACE.in_(select(line.c.owner, line.c.key)))
+            .order_by(DeletionRow.key.collate("C"))
+            .with_for_update()
+        )
         while True:
             with self._engine.begin() as connection:
-                if self._purge(connection, mine.with_for_update(), remove):
+                if self._purge(connection, locked, remove):
                     continue
                 return not connection.execute(mine).first()
 
-    def _purge(self, connection: Connection, line: Select[str, str], remove: Remove) -> int:
-        condemned = [(row.owner, row.key) for row in connection.execute(line)]
+    def _purge(
+        self, connection: Connection, line: Select[datetime, str, str], remove: Remove
+    ) -> int:
+        rows = sorted(tuple(row) for row in connection.execute(line))
+        condemned = [(owner, key) for _, owner, key in rows]
         if not condemned:
             return 0
         kept = referred(connection, [key for _, key in condemned])
@@ -103,11 +117,10 @@ class ErasureStore:
             if (owner, key) not in kept and not _removed(remove, owner, key):
                 break
             done += 1
-        place = tuple_(DeletionRow.owner, DeletionRow.key)
-        connection.execute(delete(DeletionRow).where(place.in_(condemned[:done])))
+        connection.execute(delete(DeletionRow).where(_PLACE.in_(condemned[:done])))
         connection.execute(
             update(DeletionRow)
-            .where(place.in_(condemned[done : done + 1]))
+            .where(_PLACE.in_(condemned[done : done + 1]))
             .values(created_at=func.clock_timestamp())
         )
         return done

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import create_db_engine
+from app.deletions import condemn
 from app.erasure_store import ErasureStore
 from app.errors import JobNotFound, LeaseLost
 from app.job_store import JobStore
@@ -288,6 +289,24 @@ def test_what_is_condemned_while_a_janitor_finds_it_needed_is_not_forgotten(
     erasures.purge(remove)
     owner.join()
     assert purged(erasures) == ["uploads/1"]
+
+
+def test_who_clears_and_who_condemns_do_not_wait_in_a_circle(engine, erasures) -> None:
+    for key in ("b", "a"):
+        with engine.begin() as connection:
+            condemn(connection, [(ME, key)])
+    blocked = sa.text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    cleared: list[bool] = []
+    owner = Thread(target=lambda: cleared.append(erasures.clear(ME, lambda *_: None)))
+    with engine.begin() as connection:
+        condemn(connection, [(ME, "a")])
+        owner.start()
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as watcher:
+            while not watcher.execute(blocked).scalar_one():
+                pass
+        condemn(connection, [(ME, "b")])
+    owner.join()
+    assert cleared == [True]
 
 
 def test_who_clears_waits_for_the_janitor(jobs, erasures) -> None:
