@@ -107,8 +107,9 @@ class ErasureStore:
     def _purge(
         self, connection: Connection, line: Select[datetime, str, str], remove: Remove
     ) -> int:
-        rows = sorted(tuple(row) for row in connection.execute(line))
-        condemned = [(owner, key) for _, owner, key in rows]
+        # However they were locked, the one that is tried first is the one that waits longest.
+        rows = sorted(connection.execute(line), key=lambda row: row.created_at)
+        condemned = [(row.owner, row.key) for row in rows]
         if not condemned:
             return 0
         kept = referred(connection, [key for _, key in condemned])

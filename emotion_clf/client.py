@@ -164,6 +164,7 @@ class Refused(ServiceError):
     ) -> None:
         wrong = [f"{entry['field']}: {entry['message']}" for entry in problem.get("errors", ())]
         super().__init__(" ".join([message or self.message, *wrong[:1]]), hint=problem.get("hint"))
+        self.code = str(problem.get("code") or self.code)
         self.problem = problem
         """Its problem document (RFC 9457)."""
         self.retry_after = retry_after

@@ -14,7 +14,7 @@ from typing import ClassVar
 class EmotionClfError(Exception):
     """Base of every error that this project raises on purpose."""
 
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
     exit_code: ClassVar[int] = 70
     http_status: ClassVar[int] = 500
     transient: ClassVar[bool] = False

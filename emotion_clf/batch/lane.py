@@ -98,7 +98,7 @@ class Lane(ABC):
                 return Outcome(source, self._client.result(job["id"]))
             except Refused as error:
                 return Outcome(source, error=_of_what_is_gone(error))
-        failure = Failure(**job["error"]) if job["error"] else failure_of(Cancelled())
+        failure = Failure(**job["error"]) if job["error"] else Failure.of(Cancelled())
         return Outcome(source, error=failure)
 
     def _send_what_fits(self) -> Iterator[Outcome]:
@@ -130,7 +130,7 @@ class Lane(ABC):
         self, sources: Sequence[str], submission: Submission, error: EmotionClfError
     ) -> Iterator[Outcome]:
         faults = self.at_fault(submission, error)
-        if not faults and code_of(error) != _CHANGED:
+        if not faults and error.code != _CHANGED:
             raise error
         self._submissions.drop(sources)
         if rest := [source for source in sources if source not in faults]:
@@ -145,22 +145,12 @@ class Lane(ABC):
             yield from [Outcome(source, error=failure) for source in sent.left]
 
 
-def code_of(error: EmotionClfError) -> str:
-    """Return the code of an error, also where the service alone has it."""
-    return str(error.problem.get("code")) if isinstance(error, Refused) else error.code
-
-
-def failure_of(error: EmotionClfError) -> Failure:
-    """Return an error as that of one source."""
-    return Failure(code_of(error), error.text, error.advice)
-
-
 def _full(error: EmotionClfError) -> bool:
-    return code_of(error) in FULL and code_of(error) != _ANOTHER_DAY
+    return error.code in FULL and error.code != _ANOTHER_DAY
 
 
 def _of_what_is_gone(error: Refused) -> Failure:
     """Return why a source gives nothing any more; raise what is no answer to that."""
-    if code_of(error) not in _GONE:
+    if error.code not in _GONE:
         raise error
-    return failure_of(error)
+    return Failure.of(error)

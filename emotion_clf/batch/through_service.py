@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emotion_clf.batch.items import Failure, Outcome, Report, is_address
-from emotion_clf.batch.lane import ENDED, Lane, Request, Sent, code_of, failure_of
+from emotion_clf.batch.lane import ENDED, Lane, Request, Sent
 from emotion_clf.batch.submissions import Submission, Submissions
 from emotion_clf.client import Client, Refused
 from ml.errors import EmotionClfError, InputError, MediaInvalid, SourceError, SourceNotFound
@@ -77,7 +77,7 @@ class Files(Lane):
     def at_fault(self, submission: Submission, error: EmotionClfError) -> Mapping[str, Failure]:
         """Return the file, where it cannot be read or is no recording."""
         own = isinstance(error, (InputError, SourceError))
-        return dict.fromkeys(submission.sources, failure_of(error)) if own else {}
+        return dict.fromkeys(submission.sources, Failure.of(error)) if own else {}
 
 
 class Links(Lane):
@@ -108,13 +108,13 @@ class Links(Lane):
 
     def at_fault(self, submission: Submission, error: EmotionClfError) -> Mapping[str, Failure]:
         """Return the links that the service does not take as such."""
-        if not isinstance(error, Refused) or code_of(error) != "request.invalid":
+        if not isinstance(error, Refused) or error.code != "request.invalid":
             return {}
         faults = {}
         for entry in error.problem.get("errors", ()):
             place, _, name = entry["field"].removeprefix("items.").partition(".")
             if entry["field"].startswith("items.") and place.isdecimal() and name == "url":
-                failure = Failure(code_of(error), entry["message"], "Check the link.")
+                failure = Failure(error.code, entry["message"], "Check the link.")
                 faults[submission.sources[int(place)]] = failure
         return faults
 

@@ -189,7 +189,8 @@ def test_an_owner_with_many_slow_receivers_does_not_hold_up_the_others(
         until(lambda: jobs.delivery(hanging[0]).attempts)
         waiting = [jobs.ended(quick.url, "alice") for _ in range(30)]
         until(lambda: jobs.in_state(DeliveryState.DELIVERED, *waiting))
-        assert not all(jobs.delivery(job_id).attempts for job_id in hanging)
+        # More than could be on their way if the others had come after all of them.
+        assert sum(not jobs.delivery(job_id).attempts for job_id in hanging) > SENDERS
 
 
 def test_several_dispatchers_share_the_work(jobs: Jobs, settings: Settings) -> None:

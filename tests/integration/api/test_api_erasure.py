@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from app.jobs import NewJob
 from app.step_store import StepStore
@@ -73,6 +74,17 @@ def test_a_store_that_is_away_is_said_so(client, jobs, uploaded, monkeypatch):
         raise TimeoutError
 
     monkeypatch.setattr("ml.artifacts.ArtifactStore.delete", away)
+    assert erase(client, uploaded).status_code == 202
+    assert client.get(f"/jobs/{uploaded}").status_code == 404
+
+
+def test_what_happens_after_a_job_is_gone_does_not_bring_it_back(
+    client, services, uploaded, monkeypatch
+):
+    def too_slow(owner, remove):
+        raise OperationalError("SELECT", {}, Exception())
+
+    monkeypatch.setattr(services.erasures, "clear", too_slow)
     assert erase(client, uploaded).status_code == 202
     assert client.get(f"/jobs/{uploaded}").status_code == 404
 

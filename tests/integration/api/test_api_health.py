@@ -101,6 +101,11 @@ def test_ready_names_a_database_without_tables(settings, empty_database):
     assert "python -m migrations.run" in missing["message"]
 
 
+def test_ready_names_a_database_with_the_tables_of_an_older_version(settings, empty_database):
+    command.upgrade(alembic_config(empty_database), "0001")
+    test_ready_names_a_database_without_tables(settings, empty_database)
+
+
 def test_without_a_database_jobs_are_refused_for_now(settings):
     app = create_app(settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/x"}))
     for reply in (

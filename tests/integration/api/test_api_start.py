@@ -28,6 +28,8 @@ def test_settings_under_which_anybody_might_get_in_stop_the_start(
     monkeypatch, capsys, tmp_path, words, variables, names
 ):
     monkeypatch.chdir(tmp_path)
+    # What it configures is the whole process', and this one has other tests to run.
+    monkeypatch.setattr(api, "configure_logging", lambda level, service: None)
     monkeypatch.setattr(sys, "argv", ["api", *words])
     for name, value in {"ARTIFACT_URL": f"file://{tmp_path}", **variables}.items():
         monkeypatch.setenv(name if name == "ARTIFACT_URL" else f"EMOTION_CLF_{name}", value)
