@@ -198,7 +198,7 @@ def _passes(error: BaseException) -> bool:
         return error.status is None or error.status in _PASSING
     if not isinstance(error, Refused):
         return False
-    return error.problem.get("status") in _PASSING and error.problem.get("code") not in FULL
+    return error.problem.get("status") in _PASSING and error.code not in FULL
 
 
 def _as_asked(state: RetryCallState) -> float:

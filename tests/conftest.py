@@ -64,7 +64,7 @@ def database(migrated_url: str) -> Iterator[str]:
 
     engine = sa.create_engine(migrated_url)
     with engine.begin() as connection:
-        tables = "batches, clients, idempotency_keys, jobs, revoked_tokens, workers"
+        tables = "batches, clients, idempotency_keys, jobs, revoked_tokens, usage, workers"
         connection.execute(sa.text(f"TRUNCATE {tables} CASCADE"))
     engine.dispose()
     yield migrated_url

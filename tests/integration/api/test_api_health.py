@@ -6,12 +6,14 @@ import re
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from sqlalchemy.engine import make_url
 
 from app.api import create_app
 from app.api.services import EXTENSION
 from app.db import create_db_engine
 from app.settings import Settings
+from migrations.run import alembic_config
 
 
 def test_live_looks_at_nothing_else(settings, tmp_path):
