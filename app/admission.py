@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull, RateLimited
-from app.jobs import FIRST_STEP, JobStatus, NewJob, Quotas
+from app.jobs import FIRST_STEP, JobStatus, Kind, NewJob, Quotas
 from app.models import JobRow, StepRow, UsageRow
 from app.wakeup import CHANNEL
 
@@ -63,17 +63,17 @@ class QueueRoom:
 def admit(
     connection: Connection,
     owner: str,
-    count: int,
+    kinds: Collection[Kind],
     quotas: Quotas,
     room: QueueRoom,
     *,
     counted: bool = True,
 ) -> None:
-    """Let in so many new jobs of an owner, or raise.
+    """Let in new jobs of an owner, of these kinds, or raise.
 
-    Where there is a quota, an owner's submissions wait for each other, so that it is exact.
-    ``counted`` says whether a rate limiter has counted the submission; otherwise it is counted
-    here.
+    Where there is a quota, an owner's submissions wait for each other, so that it is exact. Texts
+    have no audio, and are let in when that is used up. ``counted`` says whether a rate limiter has
+    counted the submission; otherwise it is counted here.
 
     Raises:
         QueueFull: too many jobs wait already.
@@ -82,7 +82,7 @@ def admit(
         AudioQuotaExceeded: the owner has used up today's audio.
 
     """
-    room.take(connection, count)
+    room.take(connection, len(kinds))
     haste = 0 if counted else quotas.creations_a_minute
     if quotas.jobs_at_once or haste:
         connection.execute(
@@ -92,9 +92,9 @@ def admit(
         _admit_pace(connection, owner, haste)
     if quotas.jobs_at_once:
         mine = select(JobRow.id).where(JobRow.owner == owner, JobRow.status.in_(_OPEN))
-        if _count(connection, mine.subquery()) + count > quotas.jobs_at_once:
+        if _count(connection, mine.subquery()) + len(kinds) > quotas.jobs_at_once:
             raise JobQuotaExceeded
-    if quotas.audio_seconds_a_day:
+    if quotas.audio_seconds_a_day and set(kinds) != {"text"}:
         used = select(UsageRow.audio_seconds).where(UsageRow.owner == owner, UsageRow.day == _TODAY)
         if (connection.execute(used).scalar_one_or_none() or 0) >= quotas.audio_seconds_a_day:
             raise AudioQuotaExceeded

@@ -101,9 +101,8 @@ class BatchStore:
         with self._engine.begin() as connection:
             made = made_before(connection, new.owner, request, batch_id)
             if made is None:
-                admit(
-                    connection, new.owner, len(new.jobs), self._quotas, self._room, counted=counted
-                )
+                kinds = [job.kind for job in new.jobs]
+                admit(connection, new.owner, kinds, self._quotas, self._room, counted=counted)
                 self._insert(connection, batch_id, new)
             return self._get(connection, made or batch_id, new.owner)
 

@@ -101,7 +101,7 @@ class JobStore:
         with self._engine.begin() as connection:
             before = made_before(connection, new.owner, request, job_id)
             if before is None:
-                admit(connection, new.owner, 1, self._quotas, self._room, counted=counted)
+                admit(connection, new.owner, [new.kind], self._quotas, self._room, counted=counted)
                 insert_jobs(connection, {job_id: new})
             return self._get(connection, before or job_id, new.owner)
 

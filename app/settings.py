@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -154,7 +153,9 @@ class Settings(PipelineSections):
         Raises :class:`ml.errors.OptionInvalid` for a key or a value that is not allowed.
         """
         if not overrides:
-            return self._own_options
+            # What most jobs ask for: nothing of their own.
+            own = {name: getattr(self, name) for name in PipelineSections.model_fields}
+            return PipelineOptions(**own)
         values = {name: asdict(getattr(self, name)) for name in PipelineSections.model_fields}
         _merge(values, overrides)
         try:
@@ -164,13 +165,6 @@ class Settings(PipelineSections):
             raise OptionInvalid(explain(error, PipelineSections)) from error
         options = PipelineOptions(**dict(checked))
         return replace(options, privacy=_as_private(options.privacy, self.privacy))
-
-    @cached_property
-    def _own_options(self) -> PipelineOptions:
-        """What most jobs ask for: nothing of their own."""
-        return PipelineOptions(
-            **{name: getattr(self, name) for name in PipelineSections.model_fields}
-        )
 
 
 def _as_private(asked: PrivacyOptions, least: PrivacyOptions) -> PrivacyOptions:

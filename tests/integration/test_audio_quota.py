@@ -61,3 +61,4 @@ def test_the_recording_that_exceeds_the_day_fails_and_the_next_is_refused(app, j
     refused = submit()
     assert (refused.status_code, refused.json["code"]) == (429, "quota.audio")
     assert 0 < int(refused.headers["Retry-After"]) <= 24 * 3600
+    assert client.post("/jobs", json={"text": "It has no audio."}).status_code == 202

@@ -173,4 +173,4 @@ def test_a_token_that_is_refused_is_the_callers_affair(moody: str) -> None:
     with pytest.raises(TokenRefused) as refused:
         Client(moody, "token", patience=30).submit_urls(["https://a.example/"])
     assert refused.value.exit_code == 77
-    assert refused.value.code == "auth.required"
+    assert refused.value.code == "auth.invalid"
