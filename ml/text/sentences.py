@@ -39,7 +39,8 @@ def clean(text: str) -> str:
 def _clean_line(line: str) -> str:
     spaced = _SPACES.sub(" ", line)
     visible = (c for c in spaced if c in _JOINERS or unicodedata.category(c) not in _REMOVED)
-    return _LONG_WORD.sub(r"\1 ", "".join(visible)).strip()
+    # Once more: what was removed may have stood between two spaces.
+    return _LONG_WORD.sub(r"\1 ", _SPACES.sub(" ", "".join(visible))).strip()
 
 
 def has_content(text: str) -> bool:

@@ -15,6 +15,8 @@ from durability.cluster import Cluster
 from durability.history import claims, lost_workers, until_claimed
 from durability.outcome import Outcome, judge, settle
 
+from workers.database import patiently
+
 CONSUMING_SECONDS = 20
 RUNNING = "SELECT count(*) FROM steps WHERE state = 'running'"
 
@@ -132,7 +134,8 @@ def undurable_crash(cluster: Cluster) -> Outcome:
     _configure(cluster, "synchronous_commit = off", "wal_writer_delay = '10s'")
     jobs = cluster.submit(20, seconds=0)
     cluster.kill("postgres")
-    _configure(cluster, "synchronous_commit = on", "wal_writer_delay = '200ms'")
+    # The connection that is used first is one that the crash has cut.
+    patiently()(_configure, cluster, "synchronous_commit = on", "wal_writer_delay = '200ms'")
     cluster.start("dispatcher")
     settle(cluster, jobs)
     return judge(

@@ -29,6 +29,7 @@ def split(text: str) -> list[str]:
         ("😀", ["😀"]),
         ("👨‍👩‍👧 family. ❤️ Love it", ["👨‍👩‍👧 family. ❤️", "Love it"]),
         ("a\x00b\x1b[31m \u202ec\u200b \ufeffd", ["ab[31m c d"]),
+        ("a \x1b\tb", ["a b"]),
         ("e\u0301t\u00a0e", ["ét e"]),
     ],
 )  # fmt: skip
