@@ -20,7 +20,6 @@ import sqlalchemy as sa
 from durability.blackhole import TcpProxy
 from durability.history import HISTORY, open_jobs
 
-from app.db import create_db_engine
 from app.job_store import JobStore
 from app.jobs import Job, NewJob
 from app.storage import store_of
@@ -73,7 +72,8 @@ class Cluster:
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         upgrade(postgres.url)
-        self.engine = create_db_engine(postgres.url)
+        # Who watches must not stumble over the crashes that it causes.
+        self.engine = sa.create_engine(postgres.url, pool_pre_ping=True)
         self.jobs = JobStore(self.engine)
         self.clear()
 
