@@ -25,7 +25,7 @@ serve: .venv/local  ## run the local service until Ctrl-C
 test: .venv/dev lint  ## lint, then every test: unit, integration, acceptance
 	$(BIN)/pytest
 
-test-chaos: .venv/dev  ## kill everything a real service consists of, 500 jobs at work; half an hour
+test-chaos: .venv/dev  ## kill everything a real service consists of, 500 jobs at work; 20 minutes
 	PYTHONPATH=.:tests:tests/acceptance $(BIN)/python -m chaos.run $(CHAOS)
 
 test-security: .venv/dev  ## attack it: links, media, 1,000 requests an operation, tokens, limits
