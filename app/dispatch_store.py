@@ -28,8 +28,13 @@ class DispatchStore:
         self._max_attempts = max_attempts
         self._republish = timedelta(seconds=republish_seconds)
 
-    def publish(self, send: Callable[[Step], None], empty_queues: Collection[Queue]) -> int:
-        """Send a batch of steps whose message was never sent or seems lost; return how many.
+    def publish(
+        self, send: Callable[[Step], None], empty_queues: Collection[Queue] | None = None
+    ) -> int:
+        """Send a batch of steps whose message was never sent; return how many.
+
+        With the queues that are empty, also those whose message seems lost. To find these it looks
+        at everything that waits, so ask for them now and then.
 
         A step counts as sent when the transaction commits, which is after its message: a
         crash in between sends it twice, never not at all. What ``send`` raises passes
@@ -38,7 +43,11 @@ class DispatchStore:
         query = (
             select(StepRow.id, StepRow.job_id, StepRow.stage, StepRow.part, StepRow.queue)
             .where(StepRow.state == StepState.READY)
-            .where(or_(StepRow.published_at.is_(None), self._seems_lost(empty_queues)))
+            .where(
+                StepRow.published_at.is_(None)
+                if empty_queues is None
+                else or_(StepRow.published_at.is_(None), self._seems_lost(empty_queues))
+            )
             .order_by(StepRow.id)
             .limit(BATCH)
             .with_for_update(skip_locked=True)

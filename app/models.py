@@ -167,6 +167,11 @@ class StepRow(Base):
         CheckConstraint("state <> 'running' OR lease_until IS NOT NULL", name="lease"),
         # Not on lease_until: a heartbeat then changes no index, so Postgres updates in place.
         Index("ix_steps_running", "job_id", postgresql_where=text("state = 'running'")),
+        Index(
+            "ix_steps_unsent",
+            "id",
+            postgresql_where=text("state = 'ready' AND published_at IS NULL"),
+        ),
         Index("ix_steps_ready", "queue", "published_at", postgresql_where=text("state = 'ready'")),
         Index("ix_steps_waiting", "available_at", postgresql_where=text("state = 'waiting'")),
         # For statistics, and to see who worked lately.

@@ -105,11 +105,12 @@ class Dispatcher:
 
     def _serve(self) -> None:
         while not self._stopping.is_set():
-            if time.monotonic() >= self._next_look:
+            due = time.monotonic() >= self._next_look
+            if due:
                 self._next_look = time.monotonic() + POLL_SECONDS
                 self._look_at_clock()
             try:
-                self._send()
+                self._send(lost_too=due)
             except BrokerUnavailable as error:
                 log.warning("broker.away", error=type(error).__name__)
                 self._stopping.wait(POLL_SECONDS)
@@ -123,14 +124,14 @@ class Dispatcher:
             if revived:
                 log.warning("steps.revived", steps=revived)
 
-    def _send(self) -> None:
+    def _send(self, *, lost_too: bool) -> None:
         """Send what must be sent, batch by batch."""
         if not self._broker.remembers():
             # Forget first: a crash in between only repeats this.
             forgotten = self._store.forget_published()
             self._broker.remember()
             log.warning("broker.forgot", steps=forgotten)
-        empty = self._broker.empty_queues()
+        empty = self._broker.empty_queues() if lost_too else None
         while self._store.publish(self._send_step, empty) == BATCH:
             pass
 

@@ -165,12 +165,20 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_steps_finished_at", "steps", ["finished_at"], unique=False)
+    op.create_index(
+        "ix_steps_unsent",
+        "steps",
+        ["id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'ready' AND published_at IS NULL"),
+    )
     op.create_index("ix_steps_blobs", "steps", ["blobs"], unique=False, postgresql_using="gin")
 
 
 def downgrade() -> None:
     """Drop them."""
     op.drop_index("ix_steps_finished_at", table_name="steps")
+    op.drop_index("ix_steps_unsent", table_name="steps")
     op.drop_index("ix_steps_blobs", table_name="steps", postgresql_using="gin")
     op.drop_column("steps", "blobs")
     op.drop_constraint("fk_jobs_batch_id", "jobs", type_="foreignkey")

@@ -43,7 +43,9 @@ def submit_and_die(*arguments: object, **options: object) -> Job:
 
 
 def publish_and_die(
-    self: DispatchStore, send: Callable[[Step], None], empty_queues: Collection[Queue]
+    self: DispatchStore,
+    send: Callable[[Step], None],
+    empty_queues: Collection[Queue] | None = None,
 ) -> int:
     def send_and_die(step: Step) -> None:
         send(step)
