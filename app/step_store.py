@@ -39,6 +39,8 @@ from app.models import JobRow, ResultRow, StepRow
 from app.wakeup import notify
 from ml.errors import Cancelled
 
+_OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+
 
 class StepStore:
     """Steps as workers see them. Safe to share between threads."""
@@ -47,6 +49,8 @@ class StepStore:
         self, engine: Engine, *, lease_seconds: float = 60.0, quotas: Quotas | None = None
     ) -> None:
         self._engine = engine
+        # One statement needs no transaction around it, which would be two more round trips.
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lease = timedelta(seconds=lease_seconds)
         self._quotas = quotas or Quotas()
 
@@ -56,14 +60,15 @@ class StepStore:
         That is the fate of a message that arrives twice, or after its job was cancelled.
         """
         with self._engine.begin() as connection:
-            job_id = connection.execute(
-                select(StepRow.job_id).where(StepRow.id == step_id)
-            ).scalar_one_or_none()
-            if job_id is None:
+            of_step = select(StepRow.job_id).where(StepRow.id == step_id).scalar_subquery()
+            job = connection.execute(
+                select(JobRow).where(JobRow.id == of_step).with_for_update()
+            ).one_or_none()
+            if job is None:
                 return None
-            if not self._job_runs(connection, job_id):
+            if job.erasing or job.status not in _OPEN:
                 # A shutdown that gave the step back may have crossed with the cancelling.
-                cancel_idle_steps(connection, job_id)
+                cancel_idle_steps(connection, job.id)
                 return None
             step = connection.execute(
                 update(StepRow)
@@ -81,16 +86,8 @@ class StepStore:
             ).one_or_none()
             if step is None:
                 return None
-            connection.execute(
-                update(JobRow)
-                .where(JobRow.id == job_id)
-                .values(
-                    status=JobStatus.RUNNING,
-                    stage=step.stage,
-                    started_at=func.coalesce(JobRow.started_at, func.now()),
-                )
-            )
-            job = connection.execute(select(JobRow).where(JobRow.id == job_id)).one()
+            if (job.status, job.stage) != (JobStatus.RUNNING, step.stage):
+                self._begin_stage(connection, job.id, step.stage)
         return Claim(
             step_id=step.id,
             job_id=job.id,
@@ -153,22 +150,25 @@ class StepStore:
         """
         with self._engine.begin() as connection:
             runs = self._job_runs(connection, claim.job_id)
-            if self._is_done(connection, claim, output.key):
-                return
-            self._change(
-                connection,
-                claim,
-                state=StepState.DONE,
-                output_key=output.key,
-                blobs=_with([output.key, *output.blobs]),
-                progress=1.0,
-                finished_at=func.now(),
-            )
+            try:
+                self._change(
+                    connection,
+                    claim,
+                    state=StepState.DONE,
+                    output_key=output.key,
+                    blobs=_with([output.key, *output.blobs]),
+                    progress=1.0,
+                    finished_at=func.now(),
+                )
+            except LeaseLost:
+                if self._is_done(connection, claim, output.key):
+                    return
+                raise
             if not runs:
                 raise Cancelled
             if output.audio_seconds is not None:
                 self._charge(connection, claim, output.audio_seconds)
-            if self._others_open(connection, claim):
+            if claim.parts > 1 and self._others_open(connection, claim):
                 return
             if following is not None:
                 advance(connection, claim.job_id, following)
@@ -258,7 +258,7 @@ class StepStore:
             .order_by(StepRow.stage, StepRow.part)
         )
         keys: dict[str, list[str]] = {}
-        with self._engine.connect() as connection:
+        with self._reading.connect() as connection:
             for stage, key in connection.execute(query):
                 keys.setdefault(stage, []).append(str(key))
         return keys
@@ -280,7 +280,18 @@ class StepStore:
 
     def _job_runs(self, connection: Connection, job_id: UUID) -> bool:
         """Lock the job, and return whether work on it makes sense."""
-        return lock_job(connection, job_id) in (JobStatus.QUEUED, JobStatus.RUNNING)
+        return lock_job(connection, job_id) in _OPEN
+
+    def _begin_stage(self, connection: Connection, job_id: UUID, stage: str) -> None:
+        connection.execute(
+            update(JobRow)
+            .where(JobRow.id == job_id)
+            .values(
+                status=JobStatus.RUNNING,
+                stage=stage,
+                started_at=func.coalesce(JobRow.started_at, func.now()),
+            )
+        )
 
     def _is_done(self, connection: Connection, claim: Claim, output_key: str) -> bool:
         """Whether this very claim has finished already, and only the reply was lost."""
