@@ -23,7 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull, RateLimited
-from app.jobs import FIRST_STEP, JobStatus, Kind, NewJob, Quotas
+from app.job_rows import JOB, job_of
+from app.jobs import FIRST_STEP, Job, JobStatus, Kind, NewJob, Quotas
 from app.models import JobRow, StepRow, UsageRow
 from app.wakeup import CHANNEL
 
@@ -130,12 +131,15 @@ def _admit_pace(connection: Connection, owner: str, most: int) -> None:
 
 def insert_jobs(
     connection: Connection, jobs: Mapping[uuid.UUID, NewJob], batch_id: uuid.UUID | None = None
-) -> None:
+) -> list[Job]:
     """Write down jobs with their first steps; they run once the transaction commits."""
+    inserted = []
     for index, (job_id, new) in enumerate(jobs.items()):
         place = {"batch_id": batch_id, "batch_index": index if batch_id else None}
         values = {"id": job_id, **place, **_columns(new)}
-        connection.execute(_INSERT, {f"new_{name}": value for name, value in values.items()})
+        row = connection.execute(_INSERT, {f"new_{name}": value for name, value in values.items()})
+        inserted.append(job_of(row.one()))
+    return inserted
 
 
 def _columns(new: NewJob) -> dict[str, Any]:
@@ -158,7 +162,7 @@ def _columns(new: NewJob) -> dict[str, Any]:
 
 
 def _insertion() -> Select[Any]:
-    """Return the statement that inserts a job and its step and rings: one round trip."""
+    """Return the statement that inserts a job and its step, rings and returns the job."""
     columns = [
         *("id", "owner", "kind", "source", "title", "options", "batch_id", "batch_index"),
         *("callback_url", "callback_result", "request_id", "trace"),
@@ -176,7 +180,8 @@ def _insertion() -> Select[Any]:
         queue=bindparam("new_first_queue", type_=String()),
         blobs=bindparam("new_first_blobs", type_=StepRow.__table__.c.blobs.type),
     )
-    return select(func.pg_notify(CHANNEL, "")).add_cte(job.cte("job"), step.cte("step"))
+    rung = step.returning(func.pg_notify(CHANNEL, "").label("rung"))
+    return select(job.returning(*JOB).cte("job")).add_cte(rung.cte("step"))
 
 
 _INSERT = _insertion()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -51,6 +53,23 @@ def create_db_engine(database_url: str, *, pool_size: int = 5) -> Engine:
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _ping_after_a_pause)
     return engine
+
+
+@contextmanager
+def single_statements(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection on which each statement stands alone, in no transaction.
+
+    A read is one round trip then, not three. SQLAlchemy's own isolation level AUTOCOMMIT would be
+    two: it sets the server's default again when the connection goes back to the pool.
+    """
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        driver.autocommit = True
+        try:
+            yield connection
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
 
 
 def _note_use(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Engine,
-    RowMapping,
     bindparam,
     func,
     select,
@@ -22,14 +21,14 @@ from sqlalchemy import (
 
 from app.admission import QueueRoom, admit, insert_jobs
 from app.cursors import decode_cursor, encode_cursor
+from app.db import single_statements
 from app.endings import cancel_idle_steps, end_job
 from app.errors import JobFailed, JobFinished, JobNotFinished, JobNotFound, ResultExpired
 from app.idempotency import made_before
+from app.job_rows import JOB, job_of
 from app.jobs import (
-    SHOWN_SOURCE,
     Counts,
     Job,
-    JobError,
     JobStatus,
     NewJob,
     Page,
@@ -39,29 +38,8 @@ from app.jobs import (
 from app.models import JobRow, ResultRow
 from ml.errors import Cancelled
 
-_JOB = (
-    JobRow.id,
-    JobRow.owner,
-    JobRow.kind,
-    func.left(JobRow.source, SHOWN_SOURCE).label("source"),
-    JobRow.title,
-    JobRow.options,
-    JobRow.status,
-    JobRow.stage,
-    JobRow.progress,
-    JobRow.detail,
-    JobRow.error,
-    JobRow.batch_id,
-    JobRow.batch_index,
-    JobRow.callback_url,
-    JobRow.audio_seconds,
-    JobRow.expired,
-    JobRow.created_at,
-    JobRow.started_at,
-    JobRow.finished_at,
-)
 # Made once: SQLAlchemy then neither compiles it nor matches its columns again.
-_ONE = select(*_JOB).where(
+_ONE = select(*JOB).where(
     JobRow.id == bindparam("job_id"), JobRow.owner == bindparam("owner"), ~JobRow.erasing
 )
 MAX_PAGE = 1000
@@ -72,8 +50,6 @@ class JobStore:
 
     def __init__(self, engine: Engine, quotas: Quotas | None = None) -> None:
         self._engine = engine
-        # One statement needs no transaction around it, which would be two more round trips.
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._quotas = quotas or Quotas()
         self._room = QueueRoom(self._quotas.max_queued)
 
@@ -100,14 +76,15 @@ class JobStore:
         job_id = job_id or uuid.uuid4()
         with self._engine.begin() as connection:
             before = made_before(connection, new.owner, request, job_id)
-            if before is None:
-                admit(connection, new.owner, [new.kind], self._quotas, self._room, counted=counted)
-                insert_jobs(connection, {job_id: new})
-            return self._get(connection, before or job_id, new.owner)
+            if before is not None:
+                return self._get(connection, before, new.owner)
+            admit(connection, new.owner, [new.kind], self._quotas, self._room, counted=counted)
+            (job,) = insert_jobs(connection, {job_id: new})
+        return job
 
     def get(self, job_id: uuid.UUID, owner: str) -> Job:
         """Return a job; raise :class:`app.errors.JobNotFound`."""
-        with self._reading.connect() as connection:
+        with single_statements(self._engine) as connection:
             return self._get(connection, job_id, owner)
 
     def list(
@@ -124,7 +101,7 @@ class JobStore:
         :class:`ml.errors.OptionInvalid` for a cursor that no page has given.
         """
         limit = max(1, min(limit, MAX_PAGE))
-        query = select(*_JOB).where(JobRow.owner == owner, ~JobRow.erasing)
+        query = select(*JOB).where(JobRow.owner == owner, ~JobRow.erasing)
         if batch_id is not None:
             query = query.where(JobRow.batch_id == batch_id)
         if status is not None:
@@ -133,7 +110,7 @@ class JobStore:
             query = query.where(tuple_(JobRow.created_at, JobRow.id) < decode_cursor(cursor))
         query = query.order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
         with self._engine.connect() as connection:
-            found = [_job(row) for row in connection.execute(query).mappings()]
+            found = [job_of(row) for row in connection.execute(query)]
         jobs = tuple(found[:limit])
         more = len(found) > limit
         return Page(jobs, encode_cursor(jobs[-1].created_at, jobs[-1].id) if more else None)
@@ -190,14 +167,8 @@ class JobStore:
 
     def _get(self, connection: Connection, job_id: uuid.UUID, owner: str) -> Job:
         found = connection.execute(_ONE, {"job_id": job_id, "owner": owner})
-        row = found.mappings().one_or_none()
+        row = found.one_or_none()
         if row is None:
             raise JobNotFound
-        return _job(row)
+        return job_of(row)
 
-
-def _job(row: RowMapping) -> Job:
-    values = dict(row)
-    values["status"] = JobStatus(values["status"])
-    values["error"] = JobError(**values["error"]) if values["error"] else None
-    return Job(**values)

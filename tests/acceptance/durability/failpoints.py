@@ -31,9 +31,10 @@ def die_if_armed(point: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def insert_and_die(*arguments: object, **options: object) -> None:
-    insert_jobs(*arguments, **options)
+def insert_and_die(*arguments: object, **options: object) -> list[Job]:
+    jobs = insert_jobs(*arguments, **options)
     die_if_armed("before-commit")
+    return jobs
 
 
 def submit_and_die(*arguments: object, **options: object) -> Job:
