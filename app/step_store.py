@@ -13,7 +13,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Engine, func, insert, literal, select, update
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Update,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import ColumnElement
 
@@ -50,7 +61,7 @@ class StepStore:
     ) -> None:
         self._engine = engine
         # One statement needs no transaction around it, which would be two more round trips.
-        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lease = timedelta(seconds=lease_seconds)
         self._quotas = quotas or Quotas()
 
@@ -109,30 +120,25 @@ class StepStore:
         """Renew the lease and report progress; return whether the step shall stop.
 
         It shall when its job was cancelled, or failed in another part. Raises LeaseLost.
+        Every running step calls it each second, so no row is locked but the one that is written.
         """
-        over_parts = (
-            select(func.avg(StepRow.progress))
-            .where(StepRow.job_id == claim.job_id, StepRow.stage == claim.stage)
-            .scalar_subquery()
-        )
-        reached = func.least(1, progress.base + progress.span * over_parts)
-        with self._engine.begin() as connection:
-            runs = self._job_runs(connection, claim.job_id)
-            self._change(
-                connection,
-                claim,
+        renewal = (
+            update(StepRow)
+            .where(*self._fence(claim), JobRow.id == StepRow.job_id)
+            .values(
                 lease_until=func.now() + self._lease,
                 progress=func.greatest(StepRow.progress, progress.fraction),
             )
-            if runs:
-                connection.execute(
-                    update(JobRow)
-                    .where(JobRow.id == claim.job_id)
-                    .values(
-                        progress=func.greatest(JobRow.progress, reached), detail=progress.detail
-                    )
-                )
-        return not runs
+            .returning(JobRow.status, JobRow.erasing)
+        )
+        with self._single.connect() as connection:
+            job = connection.execute(renewal).one_or_none()
+            if job is None:
+                raise _lost(claim)
+            if job.erasing or job.status not in _OPEN:
+                return True
+            connection.execute(_report(claim, progress))
+        return False
 
     def finish(
         self,
@@ -258,7 +264,7 @@ class StepStore:
             .order_by(StepRow.stage, StepRow.part)
         )
         keys: dict[str, list[str]] = {}
-        with self._reading.connect() as connection:
+        with self._single.connect() as connection:
             for stage, key in connection.execute(query):
                 keys.setdefault(stage, []).append(str(key))
         return keys
@@ -276,7 +282,7 @@ class StepStore:
             update(StepRow).where(*self._fence(claim)).values(**values)
         )
         if changed.rowcount != 1:
-            raise LeaseLost(f"step {claim.step_id} is not attempt {claim.attempt}'s any more")
+            raise _lost(claim)
 
     def _job_runs(self, connection: Connection, job_id: UUID) -> bool:
         """Lock the job, and return whether work on it makes sense."""
@@ -330,3 +336,25 @@ class StepStore:
 def _with(keys: Sequence[str]) -> ColumnElement[Any]:
     """Return what a step has noted, and ``keys``."""
     return func.coalesce(StepRow.blobs, literal([], JSONB)).op("||")(literal(list(keys), JSONB))
+
+
+def _lost(claim: Claim) -> LeaseLost:
+    return LeaseLost(f"step {claim.step_id} is not attempt {claim.attempt}'s any more")
+
+
+def _report(claim: Claim, progress: Progress) -> Update:
+    """Return the statement that tells a job how far a step is, if that is news."""
+    over_parts = (
+        select(func.avg(StepRow.progress))
+        .where(StepRow.job_id == claim.job_id, StepRow.stage == claim.stage)
+        .scalar_subquery()
+    )
+    reached = func.greatest(
+        JobRow.progress, func.least(1, progress.base + progress.span * over_parts)
+    )
+    news = or_(JobRow.progress < reached, JobRow.detail != progress.detail)
+    return (
+        update(JobRow)
+        .where(JobRow.id == claim.job_id, JobRow.status.in_(_OPEN), news)
+        .values(progress=reached, detail=progress.detail)
+    )
