@@ -171,4 +171,3 @@ class JobStore:
         if row is None:
             raise JobNotFound
         return job_of(row)
-

@@ -7,6 +7,7 @@ the message, which may quote anything; and whatever remains is cut by :func:`scr
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
@@ -35,6 +36,9 @@ _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGN
 _WORTH_A_LOOK = re.compile(r"[?#]|://|bearer|basic|eyJ", re.IGNORECASE)
 """Without any of these nothing below can match; most values of a line hold none."""
 _TOKEN = re.compile(r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+
+_JSON = json.JSONEncoder()
+"""Made once: ``json.dumps`` with any option makes one for each line."""
 
 
 def scrub(text: str) -> str:
@@ -112,6 +116,18 @@ def _naming(service: str) -> structlog.typing.Processor:
     return add
 
 
+class _Lines(structlog.WriteLogger):
+    """Writes lines to stderr, under the name of a logger."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
+def _as_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    return _JSON.encode(event)
+
+
 def configure_logging(level: str, service: str) -> None:
     """Send the logs of this process, and of the libraries in it, to stderr.
 
@@ -127,9 +143,7 @@ def configure_logging(level: str, service: str) -> None:
         _scrub_event,
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer()
-        if sys.stderr.isatty()
-        else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else _as_json
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -144,11 +158,13 @@ def configure_logging(level: str, service: str) -> None:
     threading.excepthook = lambda raised: _log_crash(
         raised.exc_type, raised.exc_value, raised.exc_traceback
     )
-    _set_levels(logging.getLevelNamesMapping()[level.upper()])
+    lowest = logging.getLevelNamesMapping()[level.upper()]
+    _set_levels(lowest)
+    # Our own lines do not pass through the standard library, which takes longer than all the rest.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, renderer],
+        logger_factory=_Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(lowest),
         cache_logger_on_first_use=True,
     )
 
