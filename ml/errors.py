@@ -273,6 +273,26 @@ class ServiceError(EmotionClfError):
     hint = "Run `emotion-clf doctor`, and look at the log files it names."
 
 
+class StoreUnavailable(EmotionClfError):
+    """Artifacts cannot be written or read at the moment."""
+
+    code = "store.unavailable"
+    exit_code = 69
+    http_status = 503
+    transient = True
+    message = "The artifact store does not answer."
+    hint = "Try again in a few seconds."
+
+
+class StoreRefused(StoreUnavailable):
+    """The store answers, and says no: whoever runs the service must act."""
+
+    code = "store.refused"
+    exit_code = 78
+    message = "The artifact store refuses access."
+    hint = "An operator can check ARTIFACT_URL, its bucket and the credentials."
+
+
 class WorkerLost(EmotionClfError):
     code = "worker.lost"
     message = "The step ended its worker three times and was set aside."

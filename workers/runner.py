@@ -17,7 +17,7 @@ from app.settings import Settings
 from app.step_store import StepStore
 from app.storage import store_of
 from ml.artifacts import ArtifactMissing, ArtifactStore
-from ml.errors import Cancelled, EmotionClfError
+from ml.errors import Cancelled, EmotionClfError, StoreUnavailable
 from ml.pipeline import StageResult, plan, run_stage
 from ml.stage import Context, Input, Stage
 from workers.database import patiently
@@ -25,6 +25,8 @@ from workers.lease import Lease
 from workers.metrics import step_metrics
 from workers.observation import Observation, observed
 
+_STORE_RETRIES = 30
+"""A store that is away is no fault of the job: by the default settings this is half an hour."""
 log = structlog.get_logger(__name__)
 
 
@@ -82,7 +84,7 @@ class StepRunner:
         elif isinstance(error, JobError):
             patiently()(self._steps.fail, claim, error)
             observation.end("failed", code=error.code)
-        elif error.transient and claim.failures < self._settings.jobs.max_retries:
+        elif error.transient and claim.failures < self._retries(error):
             delay = self._retry_delay(claim.failures)
             if self._retry(claim, JobError.of(error), delay):
                 observation.end("retried", code=error.code, delay=round(delay, 1))
@@ -121,6 +123,10 @@ class StepRunner:
             patiently()(self._steps.stop, claim)
             return False
         return True
+
+    def _retries(self, error: EmotionClfError) -> int:
+        retries = self._settings.jobs.max_retries
+        return max(retries, _STORE_RETRIES) if isinstance(error, StoreUnavailable) else retries
 
     def _retry_delay(self, failures: int) -> float:
         """Return a wait drawn from 0 to a bound that doubles with each failure.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from typing import Any
 
 import marshmallow as ma
@@ -21,7 +22,8 @@ from app.api.uploads import FORM_TYPE, digest_of, title_of, uploaded_file
 from app.jobs import Callback, Job, NewJob, Origin
 from app.storage import store_of
 from app.tracing import current_traceparent
-from ml.errors import EmotionClfError, TextEmpty, TextTooLong
+from ml.artifacts import ArtifactStore
+from ml.errors import EmotionClfError, StoreUnavailable, TextEmpty, TextTooLong
 from ml.options import PipelineOptions
 
 _TITLE_LENGTH = 80
@@ -57,13 +59,19 @@ def submit_upload(request: Request) -> Job:
     try:
         job = _submitted(new, digest, job_id)
     except EmotionClfError:
-        artifacts.delete(new.source)
+        _drop(artifacts, new.source)
         raise
     # Any other error, such as a connection that breaks at the commit, leaves open whether there
     # is a job. The file stays for it; without one it expires.
     if job.id != job_id:
-        artifacts.delete(new.source)
+        _drop(artifacts, new.source)
     return job
+
+
+def _drop(artifacts: ArtifactStore, key: str) -> None:
+    """Remove an upload that no job needs; where the store is away it expires."""
+    with suppress(StoreUnavailable):
+        artifacts.delete(key)
 
 
 def _submitted(new: NewJob, digest: str, job_id: uuid.UUID) -> Job:

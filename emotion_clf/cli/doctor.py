@@ -49,7 +49,7 @@ def command(config: Path | None) -> None:
 
 
 def examine(config: Path | None) -> Iterator[Finding]:
-    """Yield what was found; nothing is changed and nothing is downloaded."""
+    """Yield what was found; nothing is downloaded, and nothing stays changed."""
     yield Finding("emotion-clf", "ok", f"{__version__}, Python {platform.python_version()}")
     yield _packages()
     yield _attempt("decoder", _decoder)
@@ -91,6 +91,7 @@ def _settings(config: Path | None) -> Iterator[Finding]:
     yield Finding("settings", "ok", f"{config or 'defaults and environment'}")
     yield _server("database", settings.database_url, 5432, "database_url" in chosen)
     yield _server("broker", settings.redis_url, 6379, "redis_url" in chosen)
+    yield _artifacts(settings.artifact_url, "artifact_url" in chosen)
     yield _attempt("whisper", lambda: _whisper(settings.transcription.model))
     yield _attempt("classifier", lambda: _classifier(settings.classification))
 
@@ -110,6 +111,20 @@ def _server(name: str, url: str, default_port: int, chosen: bool) -> Finding:
     if chosen:
         return Finding(name, "missing", silent)
     return Finding(name, "off", f"{silent}; `emotion-clf serve` brings its own")
+
+
+def _artifacts(url: str, chosen: bool) -> Finding:
+    """Write, read and remove a small object, where the settings say where artifacts lie."""
+    if not chosen:
+        return Finding("artifacts", "off", "no ARTIFACT_URL; `emotion-clf serve` has its own")
+
+    def look() -> str:
+        from ml.artifacts import ArtifactStore
+
+        ArtifactStore(url).verify()
+        return f"{urlsplit(url).scheme}:// can be written, read and emptied"
+
+    return _attempt("artifacts", look)
 
 
 def _local_service() -> Finding:
