@@ -1,7 +1,7 @@
-"""Keep version, changelog and tag in step.
+"""Keep version, changelog, chart and tag in step.
 
     python deploy/release.py prepare 1.2.0  # what is unreleased becomes 1.2.0, committed and tagged
-    python deploy/release.py check v1.2.0   # fails where tag, version and changelog disagree
+    python deploy/release.py check v1.2.0   # fails where tag, version, chart and changelog disagree
     python deploy/release.py notes 1.2.0    # prints what the changelog says about 1.2.0
 
 Needs nothing but Python and git; ``prepare`` pushes nothing.
@@ -19,9 +19,12 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 CHANGELOG = Path("CHANGELOG.md")
 VERSION = Path("emotion_clf", "_version.py")
+CHART = Path("deploy", "helm", "emotion-clf", "Chart.yaml")
 
 _HEADING = re.compile(r"^## \[(?P<name>[^\]]+)\](?: - (?P<day>\d{4}-\d{2}-\d{2}))?$", re.MULTILINE)
-_ASSIGNMENT = re.compile(r'^__version__ = "(?P<version>[^"]*)"$', re.MULTILINE)
+_ASSIGNED = re.compile(
+    r'^(?:__version__ = |version: |appVersion: )"?(?P<version>[^"\n]*)"?$', re.MULTILINE
+)
 _RELEASE = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
 
@@ -48,9 +51,9 @@ def released(changelog: str, version: str, day: date) -> str:
     return f"{changelog[:at]}\n\n## [{version}] - {day.isoformat()}{changelog[at:]}"
 
 
-def with_version(module: str, version: str) -> str:
-    """Return the text of the version's module with another version."""
-    return _ASSIGNMENT.sub(f'__version__ = "{version}"', module, count=1)
+def with_version(text: str, version: str) -> str:
+    """Return the version's module, or the chart, with another version in each place."""
+    return _ASSIGNED.sub(lambda found: found[0].replace(found["version"], version), text)
 
 
 def notes(changelog: str, version: str) -> str:
@@ -68,17 +71,20 @@ def notes(changelog: str, version: str) -> str:
     return text
 
 
-def verify(tag: str, module: str, changelog: str) -> None:
-    """Raise NotReady unless a tag, the version's module and the changelog say the same."""
+def verify(tag: str, module: str, chart: str, changelog: str) -> None:
+    """Raise NotReady unless a tag, the version's module, the chart and the changelog agree."""
     version = tag.removeprefix("v")
     _parsed(version)
-    found = _ASSIGNMENT.search(module)
-    if tag != f"v{version}" or not found or found["version"] != version:
-        raise NotReady(f"The tag is {tag}, {VERSION} says {found and found['version']}.")
+    if tag != f"v{version}":
+        raise NotReady(f"The tag is {tag}, not v{version}.")
+    for path, text, places in ((VERSION, module, 1), (CHART, chart, 2)):
+        found = [assigned["version"] for assigned in _ASSIGNED.finditer(text)]
+        if found != [version] * places:
+            raise NotReady(f"The tag is {tag}, {path} says {' and '.join(found)}.")
     notes(changelog, version)
     newest = [heading["name"] for heading in _HEADING.finditer(changelog)][1:2]
     if newest != [version]:
-        raise NotReady(f"The newest release in {CHANGELOG} is {newest[0]}, not {version}.")
+        raise NotReady(f"The newest release in {CHANGELOG} is {newest}, not {version}.")
 
 
 def prepare(version: str) -> str:
@@ -87,18 +93,21 @@ def prepare(version: str) -> str:
         raise NotReady("There are uncommitted changes.")
     if _git("tag", "--list", f"v{version}"):
         raise NotReady(f"The tag v{version} exists.")
-    changelog = released((ROOT / CHANGELOG).read_text(), version, datetime.now(UTC).date())
-    module = with_version((ROOT / VERSION).read_text(), version)
-    verify(f"v{version}", module, changelog)
-    (ROOT / CHANGELOG).write_text(changelog)
-    (ROOT / VERSION).write_text(module)
-    _git("commit", "--quiet", "--message", f"Release {version}", "--", str(CHANGELOG), str(VERSION))
+    texts = {
+        CHANGELOG: released((ROOT / CHANGELOG).read_text(), version, datetime.now(UTC).date()),
+        VERSION: with_version((ROOT / VERSION).read_text(), version),
+        CHART: with_version((ROOT / CHART).read_text(), version),
+    }
+    verify(f"v{version}", texts[VERSION], texts[CHART], texts[CHANGELOG])
+    for path, text in texts.items():
+        (ROOT / path).write_text(text)
+    _git("commit", "--quiet", "--message", f"Release {version}", "--", *map(str, texts))
     _git("tag", "--annotate", f"v{version}", "--message", f"emotion-clf {version}")
     return f"Push main, wait until its pipeline is green, then: git push origin v{version}"
 
 
 def _check(tag: str) -> str:
-    verify(tag, (ROOT / VERSION).read_text(), (ROOT / CHANGELOG).read_text())
+    verify(tag, *((ROOT / path).read_text() for path in (VERSION, CHART, CHANGELOG)))
     return f"{tag} it is."
 
 

@@ -37,12 +37,14 @@ CHANGELOG = """# Changelog
 
 - Something old.
 """
+CHART = 'apiVersion: v2\nversion: 1.9.0\nappVersion: "1.9.0"\nkubeVersion: ">=1.29.0-0"\n'
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 MODULE = '"""The version."""\n\n__version__ = "1.9.0"\n'
 
 
-def test_version_and_changelog_agree() -> None:
-    release.verify(f"v{__version__}", (ROOT / release.VERSION).read_text(), CHANGELOG_HERE)
+def test_version_chart_and_changelog_agree() -> None:
+    paths = (release.VERSION, release.CHART, release.CHANGELOG)
+    release.verify(f"v{__version__}", *((ROOT / path).read_text() for path in paths))
 
 
 def test_no_section_of_the_changelog_has_a_heading_twice() -> None:
@@ -59,7 +61,11 @@ def test_what_was_unreleased_gets_a_version_and_a_day() -> None:
     )
     assert release.notes(text, "1.10.0") == "### Added\n\n- Something [new]."
     assert release.notes(text, "1.9.0") == "### Fixed\n\n- Something old."
-    release.verify("v1.10.0", release.with_version(MODULE, "1.10.0"), text)
+    chart = release.with_version(CHART, "1.10.0")
+    assert chart == CHART.replace("1.9.0", "1.10.0")
+    release.verify("v1.10.0", release.with_version(MODULE, "1.10.0"), chart, text)
+    with pytest.raises(release.NotReady, match="Chart"):
+        release.verify("v1.10.0", release.with_version(MODULE, "1.10.0"), CHART, text)
     with pytest.raises(release.NotReady, match="Nothing is unreleased"):
         release.released(text, "1.11.0", date(2026, 3, 5))
 
@@ -85,7 +91,7 @@ def test_a_version_that_is_no_next_one_is_refused(version: str) -> None:
 )
 def test_a_tag_that_disagrees_is_refused(tag: str, changelog: str) -> None:
     with pytest.raises(release.NotReady):
-        release.verify(tag, MODULE, changelog)
+        release.verify(tag, MODULE, CHART, changelog)
 
 
 def git(repository: Path, *arguments: str) -> str:
@@ -96,10 +102,10 @@ def git(repository: Path, *arguments: str) -> str:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository that could be released."""
-    for path, text in (("CHANGELOG.md", CHANGELOG), ("emotion_clf/_version.py", MODULE)):
-        (tmp_path / path).parent.mkdir(exist_ok=True)
+    texts = {release.CHANGELOG: CHANGELOG, release.VERSION: MODULE, release.CHART: CHART}
+    for path, text in texts.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    (tmp_path / "deploy").mkdir()
     shutil.copy(SCRIPT, tmp_path / "deploy")
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "config", "user.name", "a")
