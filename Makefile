@@ -10,7 +10,7 @@ ATTACKS = tests/security $(wildcard tests/integration/api/test_*fuzz.py) \
 		limits_across_processes.py arriving_requests.py) \
 	$(addprefix tests/integration/,test_bad_input.py test_egress.py app/test_job_machine.py)
 
-.PHONY: help demo serve test test-chaos test-security test-train lint format lock clean
+.PHONY: help demo serve test test-chaos test-security test-train lint format lock package release clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -37,11 +37,15 @@ test-train: .venv-train/ready  ## the tests of what needs torch, in an environme
 	.venv-train/bin/python -m pytest tests/unit/ml/training \
 		tests/unit/ml/speech/engines/test_openai_whisper.py
 
-lint: .venv/dev  ## ruff, mypy, import-linter
+lint: .venv/dev  ## ruff, mypy, import-linter; zizmor and the schemas for what lies in .github
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --quiet --offline --pedantic --strict-collection .github
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: .venv/dev  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
@@ -52,6 +56,17 @@ lock: .venv/uv  ## choose the newest versions that fit, into requirements*.lock
 		--extra local setup.cfg --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --no-header \
 		--extra dev --constraint requirements.lock setup.cfg --output-file requirements-dev.lock
+
+package: .venv/uv  ## sdist and wheel into dist/, checked, and tried in an environment of its own
+	rm -rf dist build/tried
+	$(BIN)/uv build --quiet --out-dir dist
+	$(BIN)/uv tool run --quiet --from twine==7.0.0 twine check --strict dist/*
+	$(BIN)/uv venv --quiet --python $(BIN)/python build/tried
+	$(BIN)/uv pip install --quiet --python build/tried/bin/python --constraint requirements.lock dist/*.whl
+	cd build && tried/bin/emotion-clf predict --quiet --text "It works! Thank you all so much."
+
+release:  ## VERSION=1.2.0: what is unreleased becomes that version, committed and tagged, not pushed
+	$(PYTHON) deploy/release.py prepare $(VERSION)
 
 clean:  ## remove the environment and what the demo left
 	rm -rf .venv .venv-train .demo build *.egg-info

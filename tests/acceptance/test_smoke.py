@@ -69,7 +69,7 @@ def test_a_service_whose_workers_are_gone(service: LocalService, client: dict[st
     for child in service.children:
         if child.name == "worker-gpu":
             child.stop(10)
-    done = smoke(service.addresses.api, **client, SMOKE_SECONDS="4")
+    done = smoke(service.addresses.api, **client, SMOKE_SECONDS="3")
     assert done.returncode == 1
     assert re.match(r"Job [0-9a-f-]+: (queued|running) ", done.stderr), done.stderr
 
