@@ -1,15 +1,15 @@
 {{- define "emotion-clf.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 50 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | trunc 43 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* Short enough that -worker-cpu and the like still make a name of 63 characters. */}}
+{{- /* Short enough for what is appended: of a StatefulSet 52 characters are left, of a label 63. */}}
 {{- define "emotion-clf.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 43 | trimSuffix "-" }}
 {{- else if contains (include "emotion-clf.name" .) .Release.Name }}
-{{- .Release.Name | trunc 50 | trimSuffix "-" }}
+{{- .Release.Name | trunc 43 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "emotion-clf.name" .) | trunc 50 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "emotion-clf.name" .) | trunc 43 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
