@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from flask import Response
 from flask.views import MethodView
 from flask_smorest import Blueprint
 
 from app.api.jobs import JOB_ID, requested_job
-from app.api.presentation import shown_job
+from app.api.presentation import json_response, shown_job
 from app.api.schemas import JobSchema
 from app.api.services import services
 from app.api.spec import fails_with
@@ -23,8 +22,8 @@ class Redeliver(MethodView):
     @blueprint.doc(operationId="redeliver")
     @fails_with(blueprint, 404, 409, 503)
     @blueprint.response(202, JobSchema, description="It is sent again")
-    def post(self, job_id: str) -> dict[str, Any]:
+    def post(self, job_id: str) -> Response:
         """Send a failed report to the job's `callback_url` again, under the same event id."""
         job = requested_job(job_id)
         services().deliveries.redeliver(job.id)
-        return shown_job(job)
+        return json_response(shown_job(job), 202)

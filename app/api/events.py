@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from flask import Response, json, request, stream_with_context
 from flask.views import MethodView
 from flask_smorest import Blueprint
@@ -23,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.api.identity import current_identity
 from app.api.jobs import JOB_ID, requested_job
 from app.api.presentation import ENDED, shown_job
-from app.api.schemas import JobSchema, LastEventIdHeader
+from app.api.schemas import LastEventIdHeader
 from app.api.services import services
 from app.api.spec import fails_with
 from app.errors import JobNotFound
@@ -61,7 +62,7 @@ class Event:
     def of(cls, job: Job) -> Event:
         """Return the event that says how the job stands."""
         if job.status in ENDED:
-            return cls(_END, _END, json.dumps(JobSchema().dump(shown_job(job))))
+            return cls(_END, _END, msgspec.json.encode(shown_job(job)).decode())
         data = json.dumps(
             {
                 "status": job.status,

@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 
 import marshmallow as ma
-import msgspec
 import structlog
 from flask import Response, request, send_file, url_for
 from flask.views import MethodView
@@ -16,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.api.identifiers import parsed_uuid
 from app.api.identity import current_owner
 from app.api.options import Options
-from app.api.presentation import job_path, shown_job, shown_jobs
+from app.api.presentation import json_response, shown_job, shown_jobs
 from app.api.result_schema import ANALYSIS
 from app.api.schemas import (
     CALLBACK_URL,
@@ -106,20 +105,21 @@ class Jobs(MethodView):
     @blueprint.doc(operationId="submitJob", requestBody=_BODY)
     @fails_with(blueprint, 400, 413, 415, 422, 503)
     @blueprint.response(202, JobSchema, description="Accepted", headers=LOCATION)
-    def post(self) -> tuple[dict[str, Any], int, dict[str, str]]:
+    def post(self) -> Response:
         """Submit a link, a text or a recording.
 
         A link or a text comes as JSON, a recording as the `file` part of a form. Follow the
         job at `Location`.
         """
         job = submit_json(request) if request.is_json else submit_upload(request)
-        return shown_job(job), 202, {"Location": job_path(job)}
+        shown = shown_job(job)
+        return json_response(shown, 202, {"Location": shown["links"]["self"]})
 
     @blueprint.doc(operationId="listJobs")
     @blueprint.arguments(JobQuery, location="query", unknown=ma.RAISE)
     @fails_with(blueprint, 422, 503)
     @blueprint.response(200, JobPage)
-    def get(self, query: dict[str, Any]) -> dict[str, Any]:
+    def get(self, query: dict[str, Any]) -> Response:
         """List jobs, newest first."""
         limits = services().settings.api
         size = min(query["limit"] or limits.page_size, limits.max_page_size)
@@ -128,13 +128,8 @@ class Jobs(MethodView):
         )
         here = {"status": query["status"], "batch": query["batch"], "limit": query["limit"]}
         following = page.next_cursor and url_for("jobs.Jobs", **here, cursor=page.next_cursor)
-        return {
-            "jobs": shown_jobs(page.jobs),
-            "links": {
-                "self": url_for("jobs.Jobs", **here, cursor=query["cursor"]),
-                "next": following,
-            },
-        }
+        links = {"self": url_for("jobs.Jobs", **here, cursor=query["cursor"]), "next": following}
+        return json_response({"jobs": shown_jobs(page.jobs), "links": links})
 
 
 @blueprint.route("/jobs/<job_id>", parameters=[JOB_ID])
@@ -144,9 +139,9 @@ class JobById(MethodView):
     @blueprint.doc(operationId="getJob")
     @fails_with(blueprint, 404, 503)
     @blueprint.response(200, JobSchema)
-    def get(self, job_id: str) -> dict[str, Any]:
+    def get(self, job_id: str) -> Response:
         """Return a job as it stands."""
-        return shown_job(requested_job(job_id))
+        return json_response(shown_job(requested_job(job_id)))
 
     @blueprint.doc(operationId="cancelJob")
     @blueprint.arguments(JobDeletion, location="query", unknown=ma.RAISE)
@@ -156,7 +151,7 @@ class JobById(MethodView):
         202, description="Erased as soon as a worker has stopped; gone from here", success=True
     )
     @blueprint.response(200, JobSchema)
-    def delete(self, query: dict[str, Any], job_id: str) -> dict[str, Any] | Response:
+    def delete(self, query: dict[str, Any], job_id: str) -> Response:
         """Cancel a job, also while it runs; or erase it with all that belongs to it.
 
         Cancelling twice is no error; a job that completed or failed cannot be cancelled.
@@ -164,7 +159,8 @@ class JobById(MethodView):
         """
         if query["erase"]:
             return Response(status=204 if _erase(parsed_id(job_id)) else 202)
-        return shown_job(services().jobs.cancel(parsed_id(job_id), current_owner()))
+        job = services().jobs.cancel(parsed_id(job_id), current_owner())
+        return json_response(shown_job(job))
 
 
 @blueprint.route("/jobs/<job_id>/audio", parameters=[JOB_ID])
@@ -205,7 +201,7 @@ class ResultOfJob(MethodView):
         result = services().jobs.result(parsed_id(job_id), current_owner())
         name = query["format"]
         if name == "json":
-            return Response(msgspec.json.encode(result), content_type=MEDIA_TYPES["json"])
+            return json_response(result)
         text = export(Analysis.from_dict(result), name)
         response = Response(text, content_type=f"{MEDIA_TYPES[name]}; charset=utf-8")
         response.headers["Content-Disposition"] = f'attachment; filename="{job_id}.{name}"'

@@ -8,6 +8,7 @@ was made to resolve to 127.0.0.1. So every request is looked at too.
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from flask import Flask, request
 
@@ -41,6 +42,7 @@ def check_proxies(settings: Settings) -> None:
         )
 
 
+@lru_cache
 def is_loopback(host: str) -> bool:
     """Whether a name or an address can mean nothing but this machine."""
     name = host.lower().removesuffix(".")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from flask import Flask, Response, current_app
@@ -51,11 +50,9 @@ class RequestMetrics:
             registry=registry,
         )
 
-    @contextmanager
-    def in_flight(self) -> Iterator[None]:
+    def in_flight(self) -> AbstractContextManager[object]:
         """Count a request as being answered meanwhile."""
-        with self._in_flight.track_inprogress():
-            yield
+        return self._in_flight.track_inprogress()
 
     def observe(self, method: str, route: str | None, status: int, seconds: float) -> None:
         """Note one request; ``route`` is None where no route matched."""

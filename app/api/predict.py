@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
-from flask import Response, json, request
+from flask import Response, request
 from flask.views import MethodView
 from flask_smorest import Blueprint
 
 from app.api.identity import current_owner
 from app.api.preferences import preferred_wait
-from app.api.presentation import ENDED, job_path, shown_job
+from app.api.presentation import ENDED, json_response, shown_job
 from app.api.result_schema import ANALYSIS
 from app.api.schemas import JobSchema, PreferHeader, TextSubmission, UrlSubmission
 from app.api.services import Services, services
@@ -89,11 +88,9 @@ def _answer(job: Job) -> Response:
         raise _typed(job.error)
     if job.status in ENDED:
         result = services().jobs.result(job.id, current_owner())
-        return Response(msgspec.json.encode(result), content_type="application/json")
-    body = json.dumps(JobSchema().dump(shown_job(job)))
-    response = Response(body, 202, content_type="application/json")
-    response.headers["Location"] = job_path(job)
-    return response
+        return json_response(result)
+    shown = shown_job(job)
+    return json_response(shown, 202, {"Location": shown["links"]["self"]})
 
 
 def _typed(error: JobError) -> EmotionClfError:

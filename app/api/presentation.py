@@ -1,12 +1,19 @@
-"""How jobs look from outside."""
+"""How jobs look from outside.
+
+:class:`app.api.schemas.JobSchema` says the same in the OpenAPI document, and a test holds both
+together. It is not asked to write the answers: polls are most of what is asked of a service, and
+it took longer than to read the job.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from flask import url_for
+import msgspec
+from flask import Response, url_for
 
 from app.api.options import OPTIONS
 from app.api.services import services
@@ -15,13 +22,20 @@ from app.jobs import JOB_TRANSITIONS, Delivery, Job, JobStatus, terminal
 ENDED = terminal(JOB_TRANSITIONS)
 
 
+def json_response(
+    body: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return what a view shows as a response."""
+    return Response(msgspec.json.encode(body), status, headers, content_type="application/json")
+
+
 def job_path(job: Job) -> str:
     """Return the address of a job, without the host."""
     return url_for("jobs.JobById", job_id=job.id)
 
 
 def shown_job(job: Job) -> dict[str, Any]:
-    """Return what :class:`app.api.schemas.JobSchema` shows of a job."""
+    """Return what is shown of a job, to be written as JSON."""
     return shown_jobs([job])[0]
 
 
@@ -46,11 +60,24 @@ def _shown(job: Job, delivery: Delivery | None) -> dict[str, Any]:
         "batch_id": job.batch_id,
         "batch_index": job.batch_index,
         "callback_url": job.callback_url and _without_query(job.callback_url),
-        "deliveries": [delivery] if delivery else [],
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
+        "deliveries": [_report(delivery)] if delivery else [],
+        "created_at": job.created_at.isoformat(),
+        "started_at": _moment(job.started_at),
+        "finished_at": _moment(job.finished_at),
         "links": _links(job),
+    }
+
+
+def _moment(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None
+
+
+def _report(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "id": delivery.id,
+        "event": delivery.event,
+        "state": delivery.state,
+        "attempts": delivery.attempts,
     }
 
 

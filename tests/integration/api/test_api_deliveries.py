@@ -7,6 +7,7 @@ import uuid
 import pytest
 from jsonschema import Draft202012Validator
 
+from app.api.schemas import JobSchema
 from app.jobs import Callback, DeliveryState, NewJob
 
 URL = "https://receiver.example/hook?key=secret#there"
@@ -47,7 +48,9 @@ def test_the_document_describes_it(client, services, reported):
     note(services, DeliveryState.PENDING, status=500)
     document = client.get("/openapi.json").json
     schema = {"$ref": "#/components/schemas/Job", "components": document["components"]}
-    Draft202012Validator(schema).validate(client.get(f"/jobs/{reported}").json)
+    shown = client.get(f"/jobs/{reported}").json
+    Draft202012Validator(schema).validate(shown)
+    assert JobSchema().dump(JobSchema().load(shown)) == shown
 
 
 def test_a_list_looks_for_reports_once(client, services, jobs, reported):

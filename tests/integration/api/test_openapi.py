@@ -11,6 +11,7 @@ from analyses import make_analysis
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
+from app.api.schemas import JobSchema
 from ml.results import Analysis
 
 METHODS = {"get", "post", "put", "patch", "delete"}
@@ -67,6 +68,20 @@ def test_jobs_have_the_documented_shape(client, jobs, document):
     for job_id in (jobs.queued(), jobs.running(), jobs.completed(), jobs.failed()):
         validator(document, "Job").validate(client.get(f"/jobs/{job_id}").json)
     validator(document, "JobPage").validate(client.get("/jobs").json)
+
+
+def test_jobs_are_shown_exactly_as_their_schema_would_show_them(client, jobs):
+    """The schema makes the document, other code makes the answers: nothing more, nothing else."""
+    options = {"redact_pii": ["person_name"], "confidence_threshold": 0.5, "diarize": True}
+    chosen = client.post("/jobs", json={"text": "Hm.", "options": options}).json
+    assert chosen["options"] == options
+    batch = client.post("/batches", json={"items": [{"text": "a"}]}).json
+    in_batch = client.get(f"/jobs?batch={batch['id']}").json["jobs"]
+    others = (jobs.queued(), jobs.running(), jobs.completed(), jobs.failed())
+    shown = [client.get(f"/jobs/{job_id}").json for job_id in others]
+    for job in [chosen, *in_batch, *shown]:
+        assert set(job) == set(JobSchema().fields)
+        assert JobSchema().dump(JobSchema().load(job)) == job
 
 
 def test_batches_have_the_documented_shape(client, jobs, document):
