@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -22,7 +23,7 @@ Manifest = dict[str, Any]
 @cache
 def helm() -> str:
     """The command, or a skip."""
-    found = shutil.which(str(Path(sys.executable).parent / "helm")) or shutil.which("helm")
+    found = shutil.which("helm", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if found is None:
         pytest.skip("needs Helm: make .venv/bin/helm")
     return found

@@ -167,8 +167,8 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{- /* Probes of what is asked by a command; takes process and, for slow starts, patience. The database
-may be away for minutes without any harm that a restart would mend. */}}
+{{- /* Probes of what is asked by a command; takes process and, for slow starts, patience. They look
+at the process alone: a restart brings back no database. */}}
 {{- define "emotion-clf.execProbes" -}}
 startupProbe:
   exec: &health {command: [python, -m, workers.health, {{ .process }}]}
@@ -179,7 +179,7 @@ livenessProbe:
   exec: *health
   periodSeconds: 30
   timeoutSeconds: 10
-  failureThreshold: 10
+  failureThreshold: 4
 {{- end }}
 
 {{- /* config.yaml: what the chart knows, under what the values say. */}}
