@@ -47,12 +47,11 @@ class WorkerStore:
                 )
             )
 
-    def seen(self, worker: str) -> None:
-        """Note that a worker lives, if it was ready once; it calls this every few seconds."""
+    def seen(self, worker: str) -> bool:
+        """Note that a worker lives, which calls this every few seconds; return if it is ready."""
+        noted = update(WorkerRow).where(WorkerRow.id == worker).values(seen_at=func.now())
         with self._engine.begin() as connection:
-            connection.execute(
-                update(WorkerRow).where(WorkerRow.id == worker).values(seen_at=func.now())
-            )
+            return connection.execute(noted).rowcount == 1
 
     def leave(self, worker: str) -> None:
         """Forget a worker that stops, and those that fell silent long ago."""

@@ -28,6 +28,7 @@ from app.wakeup import CHANNEL
 from ml.errors import EmotionClfError
 from workers.database import DatabaseAway
 from workers.janitor import janitor_rounds
+from workers.pulse import Pulse
 from workers.rounds import Rounds
 from workers.webhooks import webhook_rounds
 
@@ -81,6 +82,7 @@ class Dispatcher:
         )
         self._broker = Broker(settings.redis_url)
         self._doorbell = Doorbell(self._engine)
+        self._pulse = Pulse("dispatcher")
         self._stopping = threading.Event()
         self._next_look = 0.0
         self._revive_from = 0.0
@@ -99,7 +101,10 @@ class Dispatcher:
                 self._serve()
             except DatabaseAway as error:
                 log.warning("database.away", error=type(error).__name__)
+                # To start it again would not help.
+                self._pulse.beat()
                 self._stopping.wait(POLL_SECONDS / 2)
+        self._pulse.end()
         self._doorbell.close()
         self._broker.close()
 
@@ -108,6 +113,7 @@ class Dispatcher:
             due = time.monotonic() >= self._next_look
             if due:
                 self._next_look = time.monotonic() + POLL_SECONDS
+                self._pulse.beat()
                 self._look_at_clock()
             try:
                 self._send(lost_too=due)

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import structlog
 from celery.exceptions import WorkerLostError
 from celery.signals import task_failure, worker_ready, worker_shutting_down
 
@@ -20,16 +21,20 @@ from app.logging import configure_logging
 from app.queue import Broker
 from app.settings import Settings
 from app.step_store import StepStore
+from app.storage import open_store
 from app.tracing import require_tracing
 from app.worker_store import WorkerStore
-from ml.errors import EmotionClfError
+from ml.errors import EmotionClfError, StoreRefused, StoreUnavailable
 from ml.requirements import require, require_for_links
 from workers.metrics import served
 from workers.presence import Presence
+from workers.pulse import Pulse
 from workers.scratch import sweep
 
 WARM: dict[Queue, list[str]] = {"cpu": ["workers.warm_cpu"], "gpu": ["workers.warm_gpu"]}
 """Modules whose ``warm()`` loads, in each child, what the first step would otherwise wait for."""
+
+log = structlog.get_logger(__name__)
 
 
 def node_name(queue: Queue) -> str:
@@ -51,6 +56,7 @@ def create_presence(settings: Settings, queue: Queue) -> Presence:
         steps=StepStore(engine, lease_seconds=jobs.lease_seconds),
         dispatch=DispatchStore(engine, max_attempts=jobs.max_attempts),
         broker=Broker(settings.redis_url),
+        pulse=Pulse(queue),
         drain_seconds=jobs.drain_seconds,
         patience_seconds=jobs.patience_seconds,
     )
@@ -115,6 +121,7 @@ def verify(queue: Queue, settings: Settings) -> None:
     """
     options = settings.pipeline_options()
     require_tracing(settings.tracing.endpoint)
+    _verify_store(settings)
     if queue == "gpu":
         from ml.emotion.classify import verify as verify_classifier
 
@@ -126,6 +133,17 @@ def verify(queue: Queue, settings: Settings) -> None:
         from ml.text import features
 
         features.require()
+
+
+def _verify_store(settings: Settings) -> None:
+    store = open_store(settings)
+    try:
+        store.verify()
+    except StoreRefused:
+        raise
+    except StoreUnavailable:
+        # It may come up later, as the others that a worker waits for.
+        log.warning("store.waited_for")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,6 +20,7 @@ from app.step_store import StepStore
 from app.worker_store import WorkerStore
 from workers.database import DatabaseAway
 from workers.memory import descendants
+from workers.pulse import Pulse
 
 INTERVAL_SECONDS = 3.0
 EXIT_HUNG = 75
@@ -42,6 +43,7 @@ class Presence:
         steps: StepStore,
         dispatch: DispatchStore,
         broker: Broker,
+        pulse: Pulse,
         drain_seconds: float,
         patience_seconds: float,
     ) -> None:
@@ -51,6 +53,7 @@ class Presence:
         self._steps = steps
         self._dispatch = dispatch
         self._broker = broker
+        self._pulse = pulse
         self._drain_seconds = drain_seconds
         self._patience_seconds = patience_seconds
         self._ended = threading.Event()
@@ -77,6 +80,7 @@ class Presence:
     def leave(self) -> None:
         """Leave the register, and give back what is still held."""
         self._ended.set()
+        self._pulse.end()
         try:
             self._steps.release(self.worker)
             self._workers.leave(self.worker)
@@ -87,10 +91,14 @@ class Presence:
         hung_since: float | None = None
         while not self._ended.is_set():
             try:
-                self._workers.seen(self.worker)
+                ready = self._workers.seen(self.worker)
                 hung_since = (hung_since or time.monotonic()) if self._hangs() else None
+                if ready and hung_since is None:
+                    self._pulse.beat()
             except DatabaseAway as error:
                 log.warning("presence.not_seen", error=type(error).__name__)
+                # To start it again would not help.
+                self._pulse.beat()
             if hung_since is not None and time.monotonic() - hung_since > self._patience_seconds:
                 self._give_up()
             self._ended.wait(INTERVAL_SECONDS)
