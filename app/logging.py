@@ -22,7 +22,17 @@ import structlog
 OURS = ("app", "workers", "ml", "emotion_clf", "migrations", "__main__")
 """The loggers that ``LOG_LEVEL`` speaks of. Libraries tell at level debug what they send and
 receive, headers and bodies with it, so below info they are not heard."""
-_CHATTY = ("celery.worker.strategy", "alembic", "presidio-analyzer", "urllib3", "httpx", "werkzeug")
+_CHATTY = (
+    "aiobotocore",
+    "alembic",
+    "azure",
+    "botocore",
+    "celery.worker.strategy",
+    "httpx",
+    "presidio-analyzer",
+    "urllib3",
+    "werkzeug",
+)
 """They say of each task and request what our own lines say better, or, as presidio may, words
 that somebody wanted to have redacted."""
 _SILENT = ("celery.app.trace", "celery.utils.dispatch.signal")

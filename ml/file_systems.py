@@ -89,8 +89,10 @@ def _opened(url: str, process: int) -> tuple[Any, str]:
     # Whatever the operator configures for fsspec goes before.
     chosen = {name: options[name] for name in options.keys() - fsspec.config.conf.get(protocol, {})}
     try:
-        # Other processes write, and what they wrote must be seen.
-        system, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **chosen)
+        # Without the first, what other processes wrote would not be seen; the second keeps a
+        # system for each thread.
+        uncached = {"use_listings_cache": False, "skip_instance_cache": True}
+        system, root = fsspec.core.url_to_fs(url, **uncached, **chosen)
     except Exception as error:  # of the address and the credentials: nothing was asked yet
         log.warning("store.refused", extra={"reasons": list(_reasons(error))})
         raise StoreRefused from error
@@ -103,8 +105,7 @@ def _opened(url: str, process: int) -> tuple[Any, str]:
 
 def _less_patient(client: Any) -> Any:
     """Return a client that gives up in seconds, where Azure's own takes a minute and a half."""
-    from azure.storage.blob import ExponentialRetry
-    from azure.storage.blob.aio import BlobServiceClient
+    from azure.storage.blob.aio import BlobServiceClient, ExponentialRetry
 
     return BlobServiceClient(
         client.url,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from egress import egress  # noqa: F401
 from media import cancel_after, media_server, other_server  # noqa: F401
+from object_store import s3, weather  # noqa: F401
 
 from emotion_clf.local.servers import Postgres, Redis
 
