@@ -216,5 +216,7 @@ def _commands(port: int, flower: int) -> dict[str, list[str]]:
             "flower",
             "--address=127.0.0.1",
             f"--port={flower}",
+            # It keeps all that it saw in memory; what happened stands in the database.
+            "--max_tasks=1000",
         ],
     }
