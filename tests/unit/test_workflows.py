@@ -65,6 +65,17 @@ def test_what_the_workflows_read_is_there() -> None:
     assert missing == set()
 
 
+@pytest.mark.parametrize(("workflow", "job"), [("ci", "images"), ("images", "build")])
+def test_each_image_is_a_stage_of_its_dockerfile(workflow: str, job: str) -> None:
+    text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text()
+    arguments = set(re.findall(r"^ +([A-Z]+)=\$\{\{", text, re.MULTILINE))
+    for image in yaml.safe_load(text)["jobs"][job]["strategy"]["matrix"]["include"]:
+        dockerfile = (ROOT / image["file"]).read_text()
+        stages = re.findall(r"^FROM .+ AS (\w+)$", dockerfile, re.MULTILINE)
+        assert not image["target"] or image["target"] in stages
+        assert arguments <= set(re.findall(r"^ARG (\w+)", dockerfile, re.MULTILINE))
+
+
 def test_the_python_versions_that_are_tested_are_those_that_are_promised() -> None:
     ci = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     promised = re.findall(r"Python :: (3\.\d+)", (ROOT / "setup.cfg").read_text())
