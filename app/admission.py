@@ -26,7 +26,6 @@ from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull, RateLimi
 from app.job_rows import JOB, job_of
 from app.jobs import FIRST_STEP, Job, JobStatus, Kind, NewJob, Quotas
 from app.models import JobRow, StepRow, UsageRow
-from app.wakeup import CHANNEL
 
 _COUNT_SECONDS = 1.0
 _OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
@@ -162,7 +161,7 @@ def _columns(new: NewJob) -> dict[str, Any]:
 
 
 def _insertion() -> Select[Any]:
-    """Return the statement that inserts a job and its step, rings and returns the job."""
+    """Return the statement that inserts a job and its step and returns the job."""
     columns = [
         *("id", "owner", "kind", "source", "title", "options", "batch_id", "batch_index"),
         *("callback_url", "callback_result", "request_id", "trace"),
@@ -180,8 +179,7 @@ def _insertion() -> Select[Any]:
         queue=bindparam("new_first_queue", type_=String()),
         blobs=bindparam("new_first_blobs", type_=StepRow.__table__.c.blobs.type),
     )
-    rung = step.returning(func.pg_notify(CHANNEL, "").label("rung"))
-    return select(job.returning(*JOB).cte("job")).add_cte(rung.cte("step"))
+    return select(job.returning(*JOB).cte("job")).add_cte(step.cte("step"))
 
 
 _INSERT = _insertion()

@@ -37,6 +37,7 @@ from app.jobs import (
     terminal,
 )
 from app.models import BatchRow, JobRow, ResultRow
+from app.wakeup import ring
 
 MAX_ITEMS = 1000
 """Jobs of one batch."""
@@ -98,13 +99,16 @@ class BatchStore:
 
         """
         batch_id = batch_id or uuid.uuid4()
-        with self._engine.begin() as connection:
-            made = made_before(connection, new.owner, request, batch_id)
-            if made is None:
-                kinds = [job.kind for job in new.jobs]
-                admit(connection, new.owner, kinds, self._quotas, self._room, counted=counted)
-                self._insert(connection, batch_id, new)
-            return self._get(connection, made or batch_id, new.owner)
+        with self._engine.connect() as connection:
+            with connection.begin():
+                made = made_before(connection, new.owner, request, batch_id)
+                if made is None:
+                    kinds = [job.kind for job in new.jobs]
+                    admit(connection, new.owner, kinds, self._quotas, self._room, counted=counted)
+                    self._insert(connection, batch_id, new)
+                batch = self._get(connection, made or batch_id, new.owner)
+            ring(connection)
+        return batch
 
     def get(self, batch_id: uuid.UUID, owner: str) -> Batch:
         """Return a batch; raise :class:`app.errors.BatchNotFound`."""

@@ -56,20 +56,19 @@ def create_db_engine(database_url: str, *, pool_size: int = 5) -> Engine:
 
 
 @contextmanager
-def single_statements(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection on which each statement stands alone, in no transaction.
+def single_statements(connection: Connection) -> Iterator[None]:
+    """Let each statement on a connection that is in no transaction stand alone meanwhile.
 
     A read is one round trip then, not three. SQLAlchemy's own isolation level AUTOCOMMIT would be
     two: it sets the server's default again when the connection goes back to the pool.
     """
-    with engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
-        driver.autocommit = True
-        try:
-            yield connection
-        finally:
-            if not driver.closed:
-                driver.autocommit = False
+    driver: Any = connection.connection.driver_connection
+    driver.autocommit = True
+    try:
+        yield
+    finally:
+        if not driver.closed:
+            driver.autocommit = False
 
 
 def _note_use(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -36,6 +36,7 @@ from app.jobs import (
     Repeatable,
 )
 from app.models import JobRow, ResultRow
+from app.wakeup import ring
 from ml.errors import Cancelled
 
 # Made once: SQLAlchemy then neither compiles it nor matches its columns again.
@@ -74,17 +75,19 @@ class JobStore:
 
         """
         job_id = job_id or uuid.uuid4()
-        with self._engine.begin() as connection:
-            before = made_before(connection, new.owner, request, job_id)
-            if before is not None:
-                return self._get(connection, before, new.owner)
-            admit(connection, new.owner, [new.kind], self._quotas, self._room, counted=counted)
-            (job,) = insert_jobs(connection, {job_id: new})
+        with self._engine.connect() as connection:
+            with connection.begin():
+                before = made_before(connection, new.owner, request, job_id)
+                if before is not None:
+                    return self._get(connection, before, new.owner)
+                admit(connection, new.owner, [new.kind], self._quotas, self._room, counted=counted)
+                (job,) = insert_jobs(connection, {job_id: new})
+            ring(connection)
         return job
 
     def get(self, job_id: uuid.UUID, owner: str) -> Job:
         """Return a job; raise :class:`app.errors.JobNotFound`."""
-        with single_statements(self._engine) as connection:
+        with self._engine.connect() as connection, single_statements(connection):
             return self._get(connection, job_id, owner)
 
     def list(

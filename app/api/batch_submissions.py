@@ -13,7 +13,7 @@ from app.api.batch_schemas import BatchSubmission, Label
 from app.api.errors import RequestInvalid
 from app.api.identity import current_owner
 from app.api.limits import counted
-from app.api.repeats import answer_as_replay, repeatable, request_digest
+from app.api.repeats import answer_as_replay, repeatable
 from app.api.services import services
 from app.api.submissions import callback_of, json_job, json_object, loaded, sections
 from app.jobs import Batch, NewBatch, NewJob
@@ -28,7 +28,7 @@ def submit_batch(request: Request) -> Batch:
     batch_id = uuid.uuid4()
     batch = services().batches.submit(
         _json_batch(body),
-        repeatable(request_digest(body)),
+        repeatable(body),
         batch_id=batch_id,
         counted=counted(),
     )

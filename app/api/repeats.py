@@ -32,19 +32,12 @@ _REPEATABLE = frozenset({"POST /jobs", "POST /batches", "POST /predict"})
 """The operations that read it."""
 
 
-def request_digest(body: Any) -> str:
-    """Return the digest of the current request: of its address, and its body as JSON values.
-
-    So order and white space in a JSON body do not matter.
-    """
-    return digest(request.method, request.path, body)
-
-
-def repeatable(request_digest: str) -> Repeatable | None:
+def repeatable(body: Any) -> Repeatable | None:
     """Return what makes the current request repeatable; None where it has no key.
 
-    Raises :class:`app.api.errors.RequestInvalid` for a key that is too long or holds anything
-    but visible ASCII characters.
+    It is known by its address and its body as JSON values, so order and white space in a JSON
+    body do not matter. Raises :class:`app.api.errors.RequestInvalid` for a key that is too long
+    or holds anything but visible ASCII characters.
     """
     key = request.headers.get(HEADER)
     if key is None:
@@ -52,7 +45,7 @@ def repeatable(request_digest: str) -> Repeatable | None:
     if not re.fullmatch(_PATTERN, key):
         message = "Must be 1 to 255 visible ASCII characters."
         raise RequestInvalid([{"field": HEADER, "message": message}])
-    return Repeatable(key, request_digest)
+    return Repeatable(key, digest(request.method, request.path, body))
 
 
 def answer_as_replay() -> None:

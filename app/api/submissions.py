@@ -15,7 +15,7 @@ from app.api.identity import current_owner
 from app.api.limits import counted
 from app.api.options import OPTIONS
 from app.api.problems import field_errors
-from app.api.repeats import answer_as_replay, repeatable, request_digest
+from app.api.repeats import answer_as_replay, repeatable
 from app.api.schemas import Submission, TextSubmission, UrlSubmission
 from app.api.services import services
 from app.api.uploads import FORM_TYPE, digest_of, title_of, uploaded_file
@@ -34,7 +34,7 @@ _URL, _TEXT = UrlSubmission(), TextSubmission()
 def submit_json(request: Request) -> Job:
     """Submit the job that a JSON body asks for; raise what is wrong with it."""
     body = json_object(request)
-    return _submitted(json_job(body), request_digest(body), uuid.uuid4())
+    return _submitted(json_job(body), body, uuid.uuid4())
 
 
 def json_job(body: dict[str, Any]) -> NewJob:
@@ -51,13 +51,14 @@ def submit_upload(request: Request) -> Job:
     upload = uploaded_file(request)
     given = _form_fields(request)
     title = title_of(upload.filename)
-    digest = request_digest({**given, "file": digest_of(upload), "title": title})
+    body = {**given, "file": digest_of(upload), "title": title}
     job_id = uuid.uuid4()
-    new = _new_job(given, kind="upload", source=f"uploads/{job_id.hex}", title=title)
+    chosen, _ = _agreed(given["options"])
+    new = _new_job(given, chosen, kind="upload", source=f"uploads/{job_id.hex}", title=title)
     artifacts = store_of(new.owner, services().artifacts)
     artifacts.write_stream(new.source, upload.stream)
     try:
-        job = _submitted(new, digest, job_id)
+        job = _submitted(new, body, job_id)
     except EmotionClfError:
         _drop(artifacts, new.source)
         raise
@@ -74,9 +75,9 @@ def _drop(artifacts: ArtifactStore, key: str) -> None:
         artifacts.delete(key)
 
 
-def _submitted(new: NewJob, digest: str, job_id: uuid.UUID) -> Job:
+def _submitted(new: NewJob, body: dict[str, Any], job_id: uuid.UUID) -> Job:
     """Submit a job under an identifier, or return the one that the same request has made."""
-    job = services().jobs.submit(new, repeatable(digest), job_id=job_id, counted=counted())
+    job = services().jobs.submit(new, repeatable(body), job_id=job_id, counted=counted())
     if job.id != job_id:
         answer_as_replay()
     return job
@@ -100,9 +101,8 @@ def _agreed(options: dict[str, Any]) -> tuple[dict[str, dict[str, Any]], Pipelin
     return chosen, services().settings.pipeline_options(chosen)
 
 
-def _new_job(given: dict[str, Any], **members: Any) -> NewJob:
-    """Return a job with what may come with every submission."""
-    chosen, _ = _agreed(given["options"])
+def _new_job(given: dict[str, Any], chosen: dict[str, dict[str, Any]], **members: Any) -> NewJob:
+    """Return a job with the options chosen and what else may come with every submission."""
     return NewJob(
         options=chosen,
         owner=current_owner(),
@@ -127,7 +127,8 @@ def callback_of(given: dict[str, Any]) -> Callback | None:
 
 def _url_job(body: dict[str, Any]) -> NewJob:
     given = loaded(_URL, body)
-    return _new_job(given, kind="url", source=given["url"])
+    chosen, _ = _agreed(given["options"])
+    return _new_job(given, chosen, kind="url", source=given["url"])
 
 
 def _text_job(body: dict[str, Any]) -> NewJob:
@@ -139,10 +140,10 @@ def _text_job(body: dict[str, Any]) -> NewJob:
     limit = services().settings.source.max_characters
     if len(text) > limit:
         raise TextTooLong(f"The text has {len(text)} characters; at most {limit} are accepted.")
-    _, options = _agreed(given["options"])
+    chosen, options = _agreed(given["options"])
     # A title would outlive what is taken out of the text.
     title = None if options.privacy.policies else _start_of(text)
-    return _new_job(given, kind="text", source=text, title=title)
+    return _new_job(given, chosen, kind="text", source=text, title=title)
 
 
 def _start_of(text: str) -> str:
