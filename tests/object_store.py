@@ -52,7 +52,7 @@ class S3:
         """What a process needs to reach it."""
         return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.address}
 
-    def keys(self) -> list[str]:
+    def objects(self) -> list[str]:
         """Return the names of all objects, as the store itself tells them."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
@@ -63,7 +63,7 @@ class S3:
         return [upload["Key"] for upload in found]
 
     def clear(self) -> None:
-        for key in self.keys():
+        for key in self.objects():
             self.client.delete_object(Bucket=BUCKET, Key=key)
 
     @contextmanager
@@ -146,7 +146,7 @@ def _running(command: list[str], port: int, log: Path) -> Iterator[None]:
         child.wait()
 
 
-Day = Literal["good", "slow down", "down", "silent", "no parts"]
+Day = Literal["good", "slow down", "down", "silent", "no parts", "no removal"]
 
 
 class Weather:
@@ -201,6 +201,8 @@ class Weather:
     def _rains_on(self, request: BaseHTTPRequestHandler) -> bool:
         if self.day == "no parts":
             return "partNumber=2" in request.path
+        if self.day == "no removal":
+            return request.command == "DELETE"
         return self.day != "good"
 
     def _send(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -51,15 +52,16 @@ RUN = {f.__name__: f for f in (fetch, transcribe, segment, classify, aggregate)}
 class Service:
     """A worker that does one step when it is told to, and what it works with."""
 
-    def __init__(self, database: str, directory: Path) -> None:
+    def __init__(self, database: str, directory: Path, **settings: Any) -> None:
         self.folder = directory / "artifacts"
-        settings = Settings.load(database_url=database, artifact_url=f"file://{self.folder}")
+        chosen = {"artifact_url": f"file://{self.folder}", **settings}
+        loaded = Settings.load(database_url=database, **chosen)
         self.engine = create_db_engine(database)
         self.jobs = JobStore(self.engine)
         self.steps = StepStore(self.engine)
-        self.all = open_store(settings)
+        self.all = open_store(loaded)
         self.artifacts = store_of(ME, self.all)
-        self.runner = StepRunner(settings, self.steps, self.all)
+        self.runner = StepRunner(loaded, self.steps, self.all)
 
     def ready(self) -> list[int]:
         query = sa.text("SELECT id FROM steps WHERE state = 'ready' ORDER BY id")
