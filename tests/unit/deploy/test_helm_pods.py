@@ -95,6 +95,22 @@ def test_what_is_written_has_a_place(size: str) -> None:
         assert not on_disk or "/data" in mounts
 
 
+def test_files_can_be_mounted_where_settings_name_them() -> None:
+    volume = '[{"name": "cookies", "secret": {"secretName": "cookies"}}]'
+    mount = '[{"name": "cookies", "mountPath": "/cookies", "readOnly": true}]'
+    found = pods(
+        "aks", f"--set-json=extraVolumes={volume}", f"--set-json=extraVolumeMounts={mount}"
+    )
+    mounted = {
+        name
+        for name, pod in found.items()
+        if {"name": "cookies", "mountPath": "/cookies", "readOnly": True}
+        in container(pod)["volumeMounts"]
+        and any(one["name"] == "cookies" for one in pod["spec"]["volumes"])
+    }
+    assert mounted == {"api", "dispatcher", "worker-cpu", "worker-gpu"}
+
+
 def test_the_api_is_ready_without_workers() -> None:
     # Else workers that scale to none would never come back: nothing could be submitted.
     main = container(pods("aks")["api"])

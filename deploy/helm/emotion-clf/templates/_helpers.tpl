@@ -152,6 +152,9 @@ annotations:
 {{- if and .store (not .root.Values.artifactUrl) }}
 - {name: artifacts, mountPath: /data}
 {{- end }}
+{{- if and .store .root.Values.extraVolumeMounts }}
+{{ toYaml .root.Values.extraVolumeMounts }}
+{{- end }}
 {{- end }}
 
 {{- define "emotion-clf.volumes" -}}
@@ -164,6 +167,9 @@ annotations:
 - name: artifacts
   persistentVolumeClaim:
     claimName: {{ include "emotion-clf.claim" .root }}
+{{- end }}
+{{- if and .store .root.Values.extraVolumes }}
+{{ toYaml .root.Values.extraVolumes }}
 {{- end }}
 {{- end }}
 
