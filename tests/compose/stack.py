@@ -68,7 +68,9 @@ class Stack:
         return run([*self.command, *arguments], timeout)
 
     def build(self) -> None:
-        self.compose("build", "api", "worker-cpu", timeout=3600)
+        """Build the images of this tree, unless the environment names others."""
+        if "EMOTION_CLF_IMAGE_API" not in os.environ:
+            self.compose("build", "api", "worker-cpu", timeout=3600)
 
     def up(self, *, gpu_workers: int = 1) -> None:
         """Start everything, and wait until jobs can be worked on."""
