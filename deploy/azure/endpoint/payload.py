@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, cast, get_args
 from emotion_clf import EmotionClfError
 
 MAX_BYTES = 1024 * 1024
-"""Largest body; Azure itself stops at 1.5 MB."""
+"""Largest body; Azure has a limit of its own above."""
 MAX_TEXTS = 1000
 """Most texts of one request: slow processors shall be done before Azure gives up."""
 MAX_CHARACTERS = 10_000

@@ -115,6 +115,8 @@ resource cluster 'Microsoft.ContainerService/managedClusters@2025-08-01' = {
       minCount: 0
       maxCount: gpuNodesMax
       nodeTaints: ['sku=gpu:NoSchedule']
+      // What NVIDIA's device plugin looks for.
+      nodeLabels: { 'nvidia.com/gpu.present': 'true' }
       vnetSubnetID: network::subnet.id
     }
   }
