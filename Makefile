@@ -11,7 +11,7 @@ ATTACKS = tests/security $(wildcard tests/integration/api/test_*fuzz.py) \
 		limits_across_processes.py arriving_requests.py) \
 	$(addprefix tests/integration/,test_bad_input.py test_egress.py app/test_job_machine.py)
 
-.PHONY: help demo serve env backup restore test test-chaos test-compose test-security test-train test-azure endpoint lint format lock package release clean
+.PHONY: azurite help demo serve env backup restore test test-chaos test-compose test-security test-train test-azure endpoint lint format lock package release clean
 .DEFAULT_GOAL := help
 
 help:  ## show this list
@@ -53,7 +53,7 @@ test-train: .venv-train/ready  ## the tests of what needs torch, in an environme
 test-azure: .venv/dev .venv-azure/ready  ## the Bicep, and the classifier behind Azure ML's own server
 	.venv-azure/tools/bin/python -m pytest --confcutdir tests/azure --override-ini filterwarnings= \
 		tests/azure/test_azure_infrastructure.py tests/azure/test_azure_ml_files.py
-	$(BIN)/pytest tests/azure/test_azure_endpoint.py
+	$(BIN)/pytest tests/azure/running_endpoint.py
 
 endpoint: .venv/uv  ## put the wheel where the image of the Azure ML endpoint is built from
 	rm -rf build deploy/azure/endpoint/dist
@@ -94,8 +94,11 @@ package: .venv/uv  ## sdist and wheel into dist/, checked, and tried in an envir
 release:  ## VERSION=1.2.0: what is unreleased becomes that version, committed and tagged, not pushed
 	$(PYTHON) deploy/release.py prepare $(VERSION)
 
+azurite:  ## install the emulator of Azure's Blob storage that the tests use, with npm
+	npm install --silent --no-save --prefix .azurite azurite
+
 clean:  ## remove the environment and what the demo left
-	rm -rf .venv .venv-train .venv-azure .demo build *.egg-info
+	rm -rf .azurite .venv .venv-train .venv-azure .demo build *.egg-info
 
 .venv/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
