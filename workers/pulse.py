@@ -8,6 +8,7 @@ otherwise have every worker taken for dead, and ten thousand workers would ask i
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -21,9 +22,10 @@ class Pulse:
     """One process's own, or what is left of it."""
 
     def __init__(self, role: str) -> None:
-        """``role``: cpu, gpu or dispatcher. One of each fits into a temporary directory."""
-        # Other users of the machine may have a service too.
-        self._path = Path(tempfile.gettempdir(), f"emotion-clf-{os.getuid()}-{role}.pulse")
+        """``role``: cpu, gpu or dispatcher. A host, or a container, has one of each."""
+        # Containers may share the directory, and so may users of one machine.
+        name = f"pulse.emotion-clf.{role}.{socket.gethostname()}.{os.getuid()}"
+        self._path = Path(tempfile.gettempdir(), name)
         self._writable = True
 
     def beat(self) -> None:

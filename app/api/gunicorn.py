@@ -96,7 +96,7 @@ def on_starting(server: Any) -> None:
     except EmotionClfError as error:
         _give_up(error)
     if _DIRECTORY_VARIABLE not in os.environ:
-        _made.append(tempfile.mkdtemp(prefix="emotion-clf-api-"))
+        _made.append(tempfile.mkdtemp(prefix="emotion-clf-api-", dir=worker_tmp_dir))
         # With one process too: gunicorn replaces it when it dies, and counters must not fall.
         os.environ[_DIRECTORY_VARIABLE] = _made[0]
     # Not before: prometheus-client looks for the directory when it is first imported.
