@@ -60,6 +60,11 @@ class QueueRoom:
             self._given, self._until = left // 2, time.monotonic() + _COUNT_SECONDS
 
 
+def take_turns(quotas: Quotas, *, counted: bool) -> bool:
+    """Whether an owner's submissions wait for each other, because their jobs are counted."""
+    return bool(quotas.jobs_at_once or (quotas.creations_a_minute and not counted))
+
+
 def admit(
     connection: Connection,
     owner: str,
@@ -84,7 +89,7 @@ def admit(
     """
     room.take(connection, len(kinds))
     haste = 0 if counted else quotas.creations_a_minute
-    if quotas.jobs_at_once or haste:
+    if take_turns(quotas, counted=counted):
         connection.execute(
             text("SELECT pg_advisory_xact_lock(hashtextextended(:owner, 0))"), {"owner": owner}
         )

@@ -19,7 +19,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from app.admission import QueueRoom, admit, insert_jobs
+from app.admission import QueueRoom, admit, insert_jobs, take_turns
 from app.cursors import decode_cursor, encode_cursor
 from app.db import single_statements
 from app.endings import cancel_idle_steps, end_job
@@ -76,7 +76,9 @@ class JobStore:
         """
         job_id = job_id or uuid.uuid4()
         with self._engine.connect() as connection:
-            with connection.begin():
+            # An insertion that nothing else goes with is whole by itself.
+            together = request is not None or take_turns(self._quotas, counted=counted)
+            with connection.begin() if together else single_statements(connection):
                 before = made_before(connection, new.owner, request, job_id)
                 if before is not None:
                     return self._get(connection, before, new.owner)
