@@ -210,6 +210,12 @@ def counted(address: str, headers: dict[str, str]) -> float:
     return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
 
 
+def run(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [
@@ -221,9 +227,7 @@ def counted(address: str, headers: dict[str, str]) -> float:
 )
 def test_it_does_not_start_open_or_on_settings_that_are_wrong(arguments, settings, said):
     environment = os.environ | {"EMOTION_CLF_API__PORT": "0", **settings}
-    ended = subprocess.run(
-        [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=60
-    )
+    ended = run([*COMMAND, *arguments], environment)
     assert ended.returncode == 78
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -233,10 +237,10 @@ def test_the_health_command_asks_it(server):
     port = server.address.rpartition(":")[2]
     environment = os.environ | {"EMOTION_CLF_API__PORT": port, "EMOTION_CLF_API__HOST": "0.0.0.0"}
     command = [sys.executable, "-m", "workers.health", "api"]
-    well = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    well = run(command, environment)
     assert (well.returncode, well.stdout) == (0, "api: answers\n")
     server.stop()
-    ill = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
+    ill = run(command, environment)
     assert ill.returncode == 1
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", int(port)))
