@@ -12,6 +12,7 @@ from sqlalchemy import (
     CheckConstraint,
     Date,
     DateTime,
+    Engine,
     ForeignKey,
     Identity,
     Index,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     func,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -292,3 +294,10 @@ class DeletionRow(Base):
     owner: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+def ask_for_tables(engine: Engine) -> None:
+    """Raise SQLAlchemy's error unless every column is there that this version knows."""
+    with engine.connect() as connection:
+        for table in Base.metadata.sorted_tables:
+            connection.execute(select(table).limit(0))

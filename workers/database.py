@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import psycopg2
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from tenacity import (
     RetryCallState,
@@ -13,6 +16,8 @@ from tenacity import (
     stop_after_delay,
     wait_random_exponential,
 )
+
+from app.models import ask_for_tables
 
 DatabaseAway = (
     OperationalError,
@@ -25,6 +30,7 @@ DatabaseAway = (
 the driver raises where it is asked directly."""
 
 PATIENCE_SECONDS = 300
+LOOK_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 
@@ -45,3 +51,20 @@ def patiently() -> Retrying:
         before_sleep=_log_attempt,
         reraise=True,
     )
+
+
+def await_tables(engine: Engine, stopping: threading.Event) -> None:
+    """Return once the database is there and up to date, or when ``stopping`` is set.
+
+    Where everything is started at the same time, the migration comes some seconds later.
+    """
+    told = False
+    while not stopping.is_set():
+        try:
+            ask_for_tables(engine)
+            return
+        except SQLAlchemyError as error:
+            if not told:
+                log.warning("tables.awaited", error=type(error).__name__)
+            told = True
+            stopping.wait(LOOK_SECONDS)

@@ -26,7 +26,7 @@ from app.queue import Broker, BrokerUnavailable
 from app.settings import Settings
 from app.wakeup import CHANNEL
 from ml.errors import EmotionClfError
-from workers.database import DatabaseAway
+from workers.database import DatabaseAway, await_tables
 from workers.janitor import janitor_rounds
 from workers.pulse import Pulse
 from workers.rounds import Rounds
@@ -90,6 +90,10 @@ class Dispatcher:
     def stop(self) -> None:
         """End :meth:`run` within a second."""
         self._stopping.set()
+
+    def await_tables(self) -> None:
+        """Return once the database is up to date, or after :meth:`stop`."""
+        await_tables(self._engine, self._stopping)
 
     def run(self) -> None:
         """Dispatch until :meth:`stop` is called."""
@@ -165,6 +169,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    dispatcher.await_tables()
     rounds = create_rounds(settings)
     for each in rounds:
         each.start()

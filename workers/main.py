@@ -7,6 +7,7 @@ import secrets
 import socket
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from app.tracing import require_tracing
 from app.worker_store import WorkerStore
 from ml.errors import EmotionClfError, StoreRefused, StoreUnavailable
 from ml.requirements import require, require_for_links
+from workers.database import await_tables
 from workers.metrics import served
 from workers.presence import Presence
 from workers.pulse import Pulse
@@ -155,6 +157,9 @@ def main(arguments: list[str] | None = None) -> int:
         settings = Settings.load()
         configure_logging(settings.log_level, f"{queue}-worker")
         verify(queue, settings)
+        engine = create_db_engine(settings.database_url, pool_size=1)
+        await_tables(engine, threading.Event())
+        engine.dispose()
         return run(queue, settings)
     except EmotionClfError as error:
         sys.stderr.write(f"{error}\n")

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 from flask.views import MethodView
 from flask_smorest import Blueprint
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.errors import ServiceNotReady
 from app.api.schemas import Health
 from app.api.services import Services, services
 from app.api.spec import fails_with
-from app.models import Base
+from app.models import ask_for_tables
 from app.queue import BrokerUnavailable
 
 blueprint = Blueprint("health", __name__, description="For load balancers and operators")
@@ -67,7 +67,7 @@ def _missing_in_database(services: Services) -> Iterator[tuple[str, str]]:
         yield "database", "It does not answer."
         return
     try:
-        _ask_for_tables(services)
+        ask_for_tables(services.engine)
         alive = services.workers.alive()
         hanging = services.workers.hanging().values()
         unsent = services.workers.unsent()
@@ -86,13 +86,6 @@ def _missing_in_database(services: Services) -> Iterator[tuple[str, str]]:
 def _ask_database(services: Services) -> None:
     with services.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
-
-
-def _ask_for_tables(services: Services) -> None:
-    """Ask for every column that this version knows: an older one's tables lack some."""
-    with services.engine.connect() as connection:
-        for table in Base.metadata.sorted_tables:
-            connection.execute(select(table).limit(0))
 
 
 def _answers(ask: Callable[[], None], *failures: type[Exception]) -> bool:

@@ -1,0 +1,78 @@
+"""Processes that are started before the migration wait for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from app.db import create_db_engine
+from migrations.run import upgrade
+
+
+@pytest.fixture
+def empty_url(postgres_url: str) -> Iterator[str]:
+    """A database without tables."""
+    server = create_db_engine(postgres_url).execution_options(isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sa.text("CREATE DATABASE not_migrated"))
+    yield make_url(postgres_url).set(database="not_migrated").render_as_string(hide_password=False)
+    with server.connect() as connection:
+        connection.execute(sa.text("DROP DATABASE not_migrated WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.mark.parametrize("module", [["workers.dispatcher"], ["workers.main", "cpu"]])
+def test_it_begins_when_the_tables_are_there(
+    module: list[str], empty_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    environment = {
+        **os.environ,
+        "DATABASE_URL": empty_url,
+        "REDIS_URL": redis_url,
+        "ARTIFACT_URL": f"file://{tmp_path}/artifacts",
+        "TMPDIR": str(tmp_path),
+    }
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *module], env=environment, stdout=output, stderr=output
+        )
+    try:
+        wait_for(log, "tables.awaited")
+        time.sleep(1.5)
+        assert process.poll() is None
+        upgrade(empty_url)
+        deadline = time.monotonic() + 120
+        while not begun(log, empty_url):
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+    assert "crashed" not in log.read_text()
+
+
+def begun(log: Path, url: str) -> bool:
+    """Whether a dispatcher says so, or a worker is in the register."""
+    engine = create_db_engine(url)
+    with engine.connect() as connection:
+        workers = connection.execute(sa.text("SELECT count(*) FROM workers")).scalar_one()
+    engine.dispose()
+    return workers == 1 or "dispatcher.connected" in log.read_text()
+
+
+def wait_for(log: Path, words: str) -> None:
+    deadline = time.monotonic() + 60
+    while words not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.1)
