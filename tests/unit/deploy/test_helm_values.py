@@ -108,4 +108,4 @@ def test_the_notes_say_how_to_begin(size: str) -> None:
     assert done.returncode == 0, done.stderr
     notes = done.stdout.rsplit("NOTES:", 1)[1]
     assert "emotion-clf client add" in notes
-    assert ("https://speech.example.org" in notes) == (size != "laptop")
+    assert ("https://speech.example.org" in notes) == (size == "large")
