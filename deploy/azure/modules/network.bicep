@@ -22,6 +22,8 @@ resource network 'Microsoft.Network/virtualNetworks@2024-10-01' = {
         name: 'postgres'
         properties: {
           addressPrefix: postgres
+          // Postgres archives its log into a storage account.
+          serviceEndpoints: [{ service: 'Microsoft.Storage' }]
           delegations: [
             {
               name: 'postgres'

@@ -1,4 +1,7 @@
-"""The scoring script behind the server that Azure ML runs, beside the predictor's own answers."""
+"""The scoring script behind the server that Azure ML runs, beside the predictor's own answers.
+
+``make test-azure`` runs this; the name keeps it out of ``make test``.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+
+from emotion_clf import EmotionPredictor
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "azure" / "endpoint"
 SERVER = ROOT / ".venv-azure" / "endpoint" / "bin" / "azmlinfsrv"
 MARKER = "zebrafish"
 TEXTS = ["We won! Thank you all so much.", "But I am worried about tomorrow."]
-
-if not SERVER.exists():
-    pytest.skip("needs the endpoint's environment: make test-azure", allow_module_level=True)
-requests: Any = pytest.importorskip("requests", reason="needs the project's environment")
-emotion_clf: Any = pytest.importorskip("emotion_clf", reason="needs the project's environment")
 
 
 class Endpoint:
@@ -91,7 +92,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 @pytest.fixture(scope="module")
 def predictor() -> Any:
-    return emotion_clf.EmotionPredictor()
+    return EmotionPredictor()
 
 
 def _same(answer: Any, wanted: Any) -> None:
@@ -187,9 +188,10 @@ def test_the_log_holds_no_text_and_one_loading_a_process(endpoint: Endpoint) -> 
 
 def test_what_nobody_waits_for_is_ended(tmp_path: Path) -> None:
     long = {"texts": [f"I am number {n}, and so tired. " * 20 for n in range(1000)]}
-    with _serve(tmp_path, SCORING_TIMEOUT_MS="1000") as hurried:
+    with _serve(tmp_path, SCORING_TIMEOUT_MS="2000") as hurried:
         answer = hurried.score(long)
         assert (answer.status_code, "timeout" in answer.text) == (500, True)
-        # What was begun beside the interrupted call may take a moment more.
-        small = (hurried.score({"texts": ["Well done!"]}) for _ in range(20))
-        assert any(answer.status_code == 200 for answer in small)
+        # The feature engine, which works beside the encoder, may have to come to its end first.
+        until = time.monotonic() + 60
+        while hurried.score({"texts": ["Well done!"]}).status_code != 200:
+            assert time.monotonic() < until
