@@ -28,8 +28,9 @@ HEAVY = {
 }
 RUNS = [
     "app.admin", "app.api.__main__", "app.api.factory", "app.api.gunicorn_parts",
-    "emotion_clf.cli.client", "emotion_clf.cli.token", "flower.command", "gunicorn.app.wsgiapp", "migrations.run",
-    "workers.celery_app", "workers.dispatcher", "workers.egress.__main__", "workers.health",
+    "emotion_clf.cli.client", "emotion_clf.cli.token", "flower.command", "gunicorn.app.wsgiapp",
+    "migrations.run", "workers.celery_app", "workers.dispatcher", "workers.egress.__main__",
+    "workers.health",
     "s3fs", "adlfs", "opentelemetry.exporter.otlp.proto.http.trace_exporter",
 ]  # fmt: skip
 IMPORTER = """
@@ -156,4 +157,12 @@ def test_what_a_dockerfile_copies_is_there_and_not_ignored(dockerfile):
     }
     assert copied <= let_in
     assert all((ROOT / source).exists() for source in copied)
+    linted = subprocess.run(
+        [Path(sys.executable).parent / "hadolint", dockerfile],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (linted.returncode, linted.stdout) == (0, "")
     assert text.count("USER 10001:10001") == text.count("HEALTHCHECK") == text.count("LABEL")
