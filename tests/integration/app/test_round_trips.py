@@ -1,0 +1,57 @@
+"""Connections on which statements stand alone, and the ring that follows a submission."""
+
+from __future__ import annotations
+
+import select
+
+import psycopg2
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import ProgrammingError
+
+from app.db import create_db_engine, single_statements
+from app.job_store import JobStore
+from app.jobs import NewJob
+from app.wakeup import CHANNEL
+
+
+@pytest.fixture
+def engine(database):
+    engine = create_db_engine(database, pool_size=1)
+    yield engine
+    engine.dispose()
+
+
+def test_a_connection_knows_transactions_again_afterwards(engine):
+    with engine.connect() as connection, single_statements(connection):
+        connection.execute(sa.text("CREATE TABLE kept (x int)"))
+    with engine.connect() as connection:
+        connection.execute(sa.text("INSERT INTO kept VALUES (1)"))
+        connection.rollback()
+        assert connection.execute(sa.text("SELECT count(*) FROM kept")).scalar_one() == 0
+
+
+def test_so_it_does_after_an_error(engine):
+    with (
+        pytest.raises(ProgrammingError),
+        engine.connect() as connection,
+        single_statements(connection),
+    ):
+        connection.execute(sa.text("SELECT * FROM nothing"))
+    with engine.connect() as connection:
+        assert connection.connection.driver_connection.autocommit is False
+
+
+def test_who_listens_hears_of_a_job_that_is_committed(engine, database):
+    url = sa.make_url(database).set(drivername="postgresql").render_as_string(hide_password=False)
+    listener = psycopg2.connect(url)
+    listener.autocommit = True
+    with listener.cursor() as cursor:
+        cursor.execute(f"LISTEN {CHANNEL}")
+        job = JobStore(engine).submit(NewJob(kind="text", source="It works!"))
+        assert select.select([listener], [], [], 5)[0]
+        listener.poll()
+        assert listener.notifies.pop().channel == CHANNEL
+        cursor.execute("SELECT count(*) FROM steps WHERE job_id = %s", (str(job.id),))
+        assert cursor.fetchone() == (1,)
+    listener.close()
