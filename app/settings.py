@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     ValidationError,
@@ -88,15 +90,27 @@ def _in_lower_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _verified(redis_url: str) -> str:
+    """Return an address that has the server's certificate checked, unless it says otherwise.
+
+    kombu takes any certificate where it is not told what to ask for.
+    """
+    parts = urlsplit(redis_url)
+    if parts.scheme != "rediss" or "ssl_cert_reqs=" in parts.query:
+        return redis_url
+    asked = "ssl_cert_reqs=required"
+    return parts._replace(query=f"{parts.query}&{asked}" if parts.query else asked).geturl()
+
+
 class Settings(PipelineSections):
     """Everything that can be set, checked and frozen. Use :meth:`load`."""
 
     database_url: Annotated[
         str, scheme("postgresql", "postgres", "postgresql+psycopg2"), Field(repr=False)
     ] = "postgresql://localhost:5432/emotion_clf"
-    redis_url: Annotated[str, scheme("redis", "rediss"), Field(repr=False)] = (
-        "redis://localhost:6379/0"
-    )
+    redis_url: Annotated[
+        str, scheme("redis", "rediss"), AfterValidator(_verified), Field(repr=False)
+    ] = "redis://localhost:6379/0"
     artifact_url: Annotated[str, Field(min_length=1)] = "file:///var/lib/emotion-clf/artifacts"
     """Any fsspec address: ``file:///path``, ``s3://bucket/prefix``, ``abfs://…``."""
     log_level: Annotated[

@@ -244,3 +244,21 @@ def test_what_the_operator_redacts_no_job_can_switch_off() -> None:
         assert options.privacy.redact_audio
     more = settings.pipeline_options({"privacy": {"redact_pii": ["url"]}})
     assert more.privacy.policies == ("person_name", "url")
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("rediss://cache:6380/0", "rediss://cache:6380/0?ssl_cert_reqs=required"),
+        (
+            "rediss://cache/0?ssl_ca_certs=/ca.pem",
+            "rediss://cache/0?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required",
+        ),
+        ("rediss://cache/0?ssl_cert_reqs=none", "rediss://cache/0?ssl_cert_reqs=none"),
+        ("redis://cache/0", "redis://cache/0"),
+    ],
+)
+def test_certificates_of_the_broker_are_checked_unless_that_is_switched_off(
+    given: str, used: str
+) -> None:
+    assert Settings.load(redis_url=given).redis_url == used
