@@ -1,6 +1,6 @@
 """How a running job moves from stage to stage, and back to the first where it must.
 
-The caller holds the job's lock.
+The caller holds the job's lock, and tells the dispatchers.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, update
+from sqlalchemy import Connection, Update, delete, func, insert, or_, select, update
 
 from app.deletions import keys_of
-from app.jobs import FIRST_STEP, Claim, NextStage
+from app.jobs import FIRST_STEP, Claim, JobStatus, NextStage, Progress
 from app.models import JobRow, StepRow
-from app.wakeup import notify
 
+OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
+"""What a job is while there is work to do."""
 MAX_REWINDS = 5
 """How often one job may begin again; a store that loses more than that is broken."""
 
@@ -42,7 +43,6 @@ def advance(
         .where(JobRow.id == job_id)
         .values(progress=func.greatest(JobRow.progress, following.progress), detail="")
     )
-    notify(connection)
 
 
 def begin_again(connection: Connection, claim: Claim) -> bool:
@@ -62,3 +62,21 @@ def begin_again(connection: Connection, claim: Claim) -> bool:
     stage, queue = FIRST_STEP[claim.kind]
     advance(connection, claim.job_id, NextStage(stage, queue, 1, 0.0), keys)
     return True
+
+
+def progress_of_job(claim: Claim, progress: Progress) -> Update:
+    """Return the statement that tells a job how far a step is, if it is news. It locks nothing."""
+    over_parts = (
+        select(func.avg(StepRow.progress))
+        .where(StepRow.job_id == claim.job_id, StepRow.stage == claim.stage)
+        .scalar_subquery()
+    )
+    reached = func.greatest(
+        JobRow.progress, func.least(1, progress.base + progress.span * over_parts)
+    )
+    news = or_(JobRow.progress < reached, JobRow.detail != progress.detail)
+    return (
+        update(JobRow)
+        .where(JobRow.id == claim.job_id, JobRow.status.in_(OPEN), news)
+        .values(progress=reached, detail=progress.detail)
+    )

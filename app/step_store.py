@@ -15,13 +15,10 @@ from uuid import UUID
 
 from sqlalchemy import (
     Connection,
-    CursorResult,
     Engine,
-    Update,
     func,
     insert,
     literal,
-    or_,
     select,
     update,
 )
@@ -29,10 +26,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import ColumnElement
 
 from app.admission import charge
-from app.advances import advance, begin_again
+from app.advances import OPEN, advance, begin_again, progress_of_job
+from app.db import single_statements
 from app.deletions import condemn
 from app.endings import cancel_idle_steps, end_job, fail_job, lock_job
 from app.errors import LeaseLost
+from app.fence import change, fence, is_done, lost
 from app.jobs import (
     STEP_TRANSITIONS,
     Claim,
@@ -47,10 +46,8 @@ from app.jobs import (
     before,
 )
 from app.models import JobRow, ResultRow, StepRow
-from app.wakeup import notify
+from app.wakeup import notify, ring
 from ml.errors import Cancelled
-
-_OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 
 
 class StepStore:
@@ -60,8 +57,6 @@ class StepStore:
         self, engine: Engine, *, lease_seconds: float = 60.0, quotas: Quotas | None = None
     ) -> None:
         self._engine = engine
-        # One statement needs no transaction around it, which would be two more round trips.
-        self._single = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._lease = timedelta(seconds=lease_seconds)
         self._quotas = quotas or Quotas()
 
@@ -77,7 +72,7 @@ class StepStore:
             ).one_or_none()
             if job is None:
                 return None
-            if job.erasing or job.status not in _OPEN:
+            if job.erasing or job.status not in OPEN:
                 # A shutdown that gave the step back may have crossed with the cancelling.
                 cancel_idle_steps(connection, job.id)
                 return None
@@ -124,20 +119,20 @@ class StepStore:
         """
         renewal = (
             update(StepRow)
-            .where(*self._fence(claim), JobRow.id == StepRow.job_id)
+            .where(*fence(claim), JobRow.id == StepRow.job_id)
             .values(
                 lease_until=func.now() + self._lease,
                 progress=func.greatest(StepRow.progress, progress.fraction),
             )
             .returning(JobRow.status, JobRow.erasing)
         )
-        with self._single.connect() as connection:
+        with self._engine.connect() as connection, single_statements(connection):
             job = connection.execute(renewal).one_or_none()
             if job is None:
-                raise _lost(claim)
-            if job.erasing or job.status not in _OPEN:
+                raise lost(claim)
+            if job.erasing or job.status not in OPEN:
                 return True
-            connection.execute(_report(claim, progress))
+            connection.execute(progress_of_job(claim, progress))
         return False
 
     def finish(
@@ -154,32 +149,47 @@ class StepStore:
         Raises LeaseLost, :class:`ml.errors.Cancelled` when the job has ended meanwhile, and
         :class:`app.errors.AudioQuotaExceeded` when its owner has used up the day's audio.
         """
-        with self._engine.begin() as connection:
-            runs = self._job_runs(connection, claim.job_id)
-            try:
-                self._change(
-                    connection,
-                    claim,
-                    state=StepState.DONE,
-                    output_key=output.key,
-                    blobs=_with([output.key, *output.blobs]),
-                    progress=1.0,
-                    finished_at=func.now(),
-                )
-            except LeaseLost:
-                if self._is_done(connection, claim, output.key):
-                    return
-                raise
-            if not runs:
-                raise Cancelled
-            if output.audio_seconds is not None:
-                self._charge(connection, claim, output.audio_seconds)
-            if claim.parts > 1 and self._others_open(connection, claim):
-                return
-            if following is not None:
-                advance(connection, claim.job_id, following)
-            else:
-                self._complete(connection, claim.job_id, result or {})
+        with self._engine.connect() as connection:
+            with connection.begin():
+                goes_on = self._finish(connection, claim, output, following, result or {})
+            if goes_on:
+                ring(connection)
+
+    def _finish(
+        self,
+        connection: Connection,
+        claim: Claim,
+        output: Output,
+        following: NextStage | None,
+        result: Mapping[str, Any],
+    ) -> bool:
+        """Return whether another stage is ready now."""
+        runs = self._job_runs(connection, claim.job_id)
+        try:
+            change(
+                connection,
+                claim,
+                state=StepState.DONE,
+                output_key=output.key,
+                blobs=_with([output.key, *output.blobs]),
+                progress=1.0,
+                finished_at=func.now(),
+            )
+        except LeaseLost:
+            if is_done(connection, claim, output.key):
+                return False
+            raise
+        if not runs:
+            raise Cancelled
+        if output.audio_seconds is not None:
+            self._charge(connection, claim, output.audio_seconds)
+        if claim.parts > 1 and self._others_open(connection, claim):
+            return False
+        if following is None:
+            self._complete(connection, claim.job_id, result)
+            return False
+        advance(connection, claim.job_id, following)
+        return True
 
     def note(self, claim: Claim, keys: Sequence[str]) -> None:
         """Record which artifacts a step is about to write. Raises LeaseLost.
@@ -187,7 +197,7 @@ class StepStore:
         So whatever becomes of the step or its worker, erasing the job finds them.
         """
         with self._engine.begin() as connection:
-            self._change(connection, claim, blobs=_with(keys))
+            change(connection, claim, blobs=_with(keys))
 
     def discard(self, claim: Claim, keys: Sequence[str]) -> None:
         """Have artifacts removed that a step wrote after it was lost, if no job refers to them."""
@@ -202,16 +212,17 @@ class StepStore:
         """
         with self._engine.begin() as connection:
             runs = self._job_runs(connection, claim.job_id)
-            self._change(connection, claim, progress=0.0)
+            change(connection, claim, progress=0.0)
             if not runs:
                 raise Cancelled
+            notify(connection)
             return begin_again(connection, claim)
 
     def fail(self, claim: Claim, error: JobError) -> None:
         """End a step and its job with an error; other parts stop. Raises LeaseLost."""
         with self._engine.begin() as connection:
             lock_job(connection, claim.job_id)
-            self._change(
+            change(
                 connection,
                 claim,
                 state=StepState.FAILED,
@@ -225,7 +236,7 @@ class StepStore:
         with self._engine.begin() as connection:
             if not self._job_runs(connection, claim.job_id):
                 raise Cancelled
-            self._change(
+            change(
                 connection,
                 claim,
                 state=StepState.WAITING,
@@ -239,7 +250,7 @@ class StepStore:
     def stop(self, claim: Claim) -> None:
         """Acknowledge that a cancelled step has stopped. Raises LeaseLost."""
         with self._engine.begin() as connection:
-            self._change(connection, claim, state=StepState.CANCELLED, finished_at=func.now())
+            change(connection, claim, state=StepState.CANCELLED, finished_at=func.now())
 
     def release(self, worker: str) -> int:
         """Give back all steps of a worker that shuts down; return how many there were.
@@ -264,29 +275,14 @@ class StepStore:
             .order_by(StepRow.stage, StepRow.part)
         )
         keys: dict[str, list[str]] = {}
-        with self._single.connect() as connection:
+        with self._engine.connect() as connection, single_statements(connection):
             for stage, key in connection.execute(query):
                 keys.setdefault(stage, []).append(str(key))
         return keys
 
-    def _fence(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
-        """Return the conditions that hold while the step is this claim's."""
-        return (
-            StepRow.id == claim.step_id,
-            StepRow.attempt == claim.attempt,
-            StepRow.state == StepState.RUNNING,
-        )
-
-    def _change(self, connection: Connection, claim: Claim, **values: Any) -> None:
-        changed: CursorResult[Any] = connection.execute(
-            update(StepRow).where(*self._fence(claim)).values(**values)
-        )
-        if changed.rowcount != 1:
-            raise _lost(claim)
-
     def _job_runs(self, connection: Connection, job_id: UUID) -> bool:
         """Lock the job, and return whether work on it makes sense."""
-        return lock_job(connection, job_id) in _OPEN
+        return lock_job(connection, job_id) in OPEN
 
     def _begin_stage(self, connection: Connection, job_id: UUID, stage: str) -> None:
         connection.execute(
@@ -298,16 +294,6 @@ class StepStore:
                 started_at=func.coalesce(JobRow.started_at, func.now()),
             )
         )
-
-    def _is_done(self, connection: Connection, claim: Claim, output_key: str) -> bool:
-        """Whether this very claim has finished already, and only the reply was lost."""
-        query = select(StepRow.id).where(
-            StepRow.id == claim.step_id,
-            StepRow.attempt == claim.attempt,
-            StepRow.state == StepState.DONE,
-            StepRow.output_key == output_key,
-        )
-        return connection.execute(query).one_or_none() is not None
 
     def _others_open(self, connection: Connection, claim: Claim) -> bool:
         """Whether other parts of the stage are not done; the job's lock makes it exact."""
@@ -336,25 +322,3 @@ class StepStore:
 def _with(keys: Sequence[str]) -> ColumnElement[Any]:
     """Return what a step has noted, and ``keys``."""
     return func.coalesce(StepRow.blobs, literal([], JSONB)).op("||")(literal(list(keys), JSONB))
-
-
-def _lost(claim: Claim) -> LeaseLost:
-    return LeaseLost(f"step {claim.step_id} is not attempt {claim.attempt}'s any more")
-
-
-def _report(claim: Claim, progress: Progress) -> Update:
-    """Return the statement that tells a job how far a step is, if that is news."""
-    over_parts = (
-        select(func.avg(StepRow.progress))
-        .where(StepRow.job_id == claim.job_id, StepRow.stage == claim.stage)
-        .scalar_subquery()
-    )
-    reached = func.greatest(
-        JobRow.progress, func.least(1, progress.base + progress.span * over_parts)
-    )
-    news = or_(JobRow.progress < reached, JobRow.detail != progress.detail)
-    return (
-        update(JobRow)
-        .where(JobRow.id == claim.job_id, JobRow.status.in_(_OPEN), news)
-        .values(progress=reached, detail=progress.detail)
-    )
