@@ -78,6 +78,8 @@ lock: .venv/uv  ## choose the newest versions that fit, into requirements*.lock
 		--extra local setup.cfg --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --no-header \
 		--extra dev --constraint requirements.lock setup.cfg --output-file requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-annotate --no-header \
+		--extra gpu --constraint requirements-dev.lock setup.cfg --output-file requirements-gpu.lock
 	grep -v '^pydantic' requirements.lock | $(BIN)/uv pip compile --quiet --upgrade --no-annotate \
 		--no-header --python-version 3.11 --constraint /dev/stdin \
 		--override deploy/azure/endpoint/overrides.txt deploy/azure/endpoint/requirements.in \
