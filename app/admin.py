@@ -13,11 +13,11 @@ from datetime import timedelta
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from app.auth import Scope, Tokens, parse_scopes
-from app.client_store import Client, ClientStore
 from app.db import create_db_engine
 from app.errors import Forbidden
 from app.settings import Settings
 from app.signatures import signing_key
+from app.stores.clients import Client, ClientStore
 from ml.errors import EmotionClfError, OptionInvalid, ServiceError, SettingInvalid
 
 _LONGEST_NAME = 100

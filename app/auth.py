@@ -2,7 +2,7 @@
 
 One algorithm, named by the settings; nothing that a token says of itself chooses a key or an
 algorithm, apart from the name of one key among those of the identity provider. Whether a
-token was revoked is not told here but by :class:`app.client_store.ClientStore`.
+token was revoked is not told here but by :class:`app.stores.clients.ClientStore`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 import jwt
 
 from app.errors import AuthInvalid, Forbidden
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
 from app.token_keys import ProviderKeys
 from ml.errors import SettingInvalid
 

@@ -31,7 +31,7 @@ def store_of(owner: str, store: ArtifactStore) -> ArtifactStore:
     return store.below(folder_of(owner))
 
 
-def apart(path: str) -> tuple[str, str] | None:
+def owner_and_key(path: str) -> tuple[str, str] | None:
     """Return the owner's folder and the key of an artifact, by its path in the store of all.
 
     The folder is empty for those that versions up to 0.1 stored. None for what is no artifact

@@ -12,7 +12,7 @@ import jwt
 import structlog
 
 from app.errors import AuthInvalid, KeysUnavailable
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
 from ml.errors import SettingInvalid
 
 FRESH_SECONDS = 300.0

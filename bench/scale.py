@@ -25,8 +25,8 @@ import sqlalchemy as sa
 from scale_workers import GO, READY
 
 from app.db import create_db_engine
-from app.job_store import JobStore
 from app.jobs import NewJob
+from app.stores.jobs import JobStore
 from emotion_clf.local.processes import Child, wait_until
 from emotion_clf.local.servers import Postgres, Redis
 from migrations.run import upgrade

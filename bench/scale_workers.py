@@ -64,8 +64,8 @@ def run_simulated(count: int) -> None:
     from app.db import create_db_engine
     from app.jobs import QUEUES
     from app.settings import Settings
-    from app.step_store import StepStore
     from app.storage import open_store
+    from app.stores.steps import StepStore
     from workers.runner import StepRunner
 
     settings = Settings.load()

@@ -18,8 +18,8 @@ from celery.signals import worker_process_init, worker_process_shutdown
 from app.db import create_db_engine
 from app.logging import configure_logging
 from app.settings import Settings
+from app.stores.workers import WorkerStore
 from app.tracing import start_tracing, stop_tracing
-from app.worker_store import WorkerStore
 from workers.database import patiently
 from workers.scratch import move_in
 

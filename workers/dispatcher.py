@@ -19,12 +19,12 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from app.db import create_db_engine
-from app.dispatch_store import BATCH, DispatchStore
 from app.jobs import Step
 from app.logging import configure_logging
 from app.queue import Broker, BrokerUnavailable
 from app.settings import Settings
-from app.wakeup import CHANNEL
+from app.stores.dispatch import BATCH, DispatchStore
+from app.stores.wakeup import CHANNEL
 from ml.errors import EmotionClfError
 from workers.database import DatabaseAway, await_tables
 from workers.janitor import janitor_rounds

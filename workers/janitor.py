@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from app.db import create_db_engine
-from app.erasure_store import BATCH, ErasureStore
-from app.retention_store import BATCH as RESULTS
-from app.retention_store import RetentionStore
-from app.setting_sections import RetentionSettings
 from app.settings import Settings
-from app.storage import apart, open_store, store_of
+from app.settings.sections import RetentionSettings
+from app.storage import open_store, owner_and_key, store_of
+from app.stores.erasure import BATCH, ErasureStore
+from app.stores.retention import BATCH as RESULTS
+from app.stores.retention import RetentionStore
 from ml.artifacts import ArtifactStore
 from workers.rounds import Rounds
 
@@ -77,7 +77,7 @@ class Janitor:
 
     def _remove_unneeded(self, paths: Sequence[str], age: timedelta | None) -> int:
         """Remove those of the artifacts in one folder that no job needs any more."""
-        ours = {found: path for path in paths if (found := apart(path))}
+        ours = {found: path for path in paths if (found := owner_and_key(path))}
         if not ours:
             return 0
         folder, _ = next(iter(ours))

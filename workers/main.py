@@ -16,15 +16,15 @@ from celery.exceptions import WorkerLostError
 from celery.signals import task_failure, worker_ready, worker_shutting_down
 
 from app.db import create_db_engine
-from app.dispatch_store import DispatchStore
 from app.jobs import QUEUES, Queue
 from app.logging import configure_logging
 from app.queue import Broker
 from app.settings import Settings
-from app.step_store import StepStore
 from app.storage import open_store
+from app.stores.dispatch import DispatchStore
+from app.stores.steps import StepStore
+from app.stores.workers import WorkerStore
 from app.tracing import require_tracing
-from app.worker_store import WorkerStore
 from ml.errors import EmotionClfError, StoreRefused, StoreUnavailable
 from ml.requirements import require, require_for_links
 from workers.database import await_tables

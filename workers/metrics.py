@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from app.setting_sections import MetricsSettings
+from app.settings.sections import MetricsSettings
 from workers.memory import gpu_memory, memory_limit, resident_bytes
 from workers.scratch import claim
 

@@ -14,10 +14,10 @@ from contextlib import suppress
 
 import structlog
 
-from app.dispatch_store import DispatchStore
 from app.queue import Broker, BrokerUnavailable
-from app.step_store import StepStore
-from app.worker_store import WorkerStore
+from app.stores.dispatch import DispatchStore
+from app.stores.steps import StepStore
+from app.stores.workers import WorkerStore
 from workers.database import DatabaseAway
 from workers.memory import descendants
 from workers.pulse import Pulse

@@ -14,8 +14,8 @@ import structlog
 from app.errors import LeaseLost
 from app.jobs import INTERNAL_ERROR, Claim, JobError, NextStage, Output, Progress
 from app.settings import Settings
-from app.step_store import StepStore
 from app.storage import store_of
+from app.stores.steps import StepStore
 from ml.artifacts import ArtifactMissing, ArtifactStore
 from ml.errors import Cancelled, EmotionClfError, StoreUnavailable
 from ml.pipeline import StageResult, plan, run_stage

@@ -10,8 +10,8 @@ import structlog
 from app.db import create_db_engine
 from app.jobs import TASK
 from app.settings import Settings
-from app.step_store import StepStore
 from app.storage import open_store
+from app.stores.steps import StepStore
 from workers.celery_app import app
 from workers.runner import StepRunner
 

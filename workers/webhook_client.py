@@ -18,7 +18,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, quote
 
-from app.delivery_store import DeliveryFailure
+from app.stores.deliveries import DeliveryFailure
 from ml.errors import SourceError, SourceForbiddenAddress, SourceNotFound
 from ml.options import SourceOptions
 from ml.source.addresses import AddressPolicy

@@ -18,10 +18,10 @@ import msgspec
 import structlog
 
 from app.db import create_db_engine
-from app.delivery_store import ClaimedDelivery, DeliveryFailure, DeliveryStore
 from app.jobs import DeliveryState, JobStatus
 from app.settings import Settings
 from app.signatures import sign, signing_key
+from app.stores.deliveries import ClaimedDelivery, DeliveryFailure, DeliveryStore
 from workers.database import patiently
 from workers.rounds import Rounds
 from workers.webhook_client import Answer, NotDelivered, WebhookClient

@@ -19,7 +19,7 @@ from app.api.identity import identify
 from app.api.services import services
 from app.auth import LOCAL, SCOPES, Identity, Scope
 from app.errors import AuthInvalid, Forbidden, TokenMissing
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
 
 
 class Open(Enum):

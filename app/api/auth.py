@@ -19,9 +19,9 @@ from app.api.problems import field_errors
 from app.api.services import services
 from app.api.spec import fails_with
 from app.auth import Scope, parse_scopes
-from app.client_store import Client
 from app.errors import Forbidden
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
+from app.stores.clients import Client
 
 tokens = Blueprint("tokens", __name__, description="Tokens for clients")
 revocations = Blueprint("revocations", __name__, description="Tokens that are taken back")

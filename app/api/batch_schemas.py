@@ -9,8 +9,8 @@ from marshmallow import fields, validate
 
 from app.api.options import Strict
 from app.api.schemas import PageLinks, Submission, TextSubmission, UrlSubmission
-from app.batch_store import MAX_ITEMS
 from app.jobs import JobStatus
+from app.stores.batches import MAX_ITEMS
 
 LABEL_LENGTH = 200
 

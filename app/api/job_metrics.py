@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.api.services import Services
-from app.gauge_store import Gauges
 from app.jobs import QUEUES
 from app.queue import BrokerUnavailable
+from app.stores.gauges import Gauges
 
 _RECENTLY = timedelta(hours=1)
 

@@ -10,8 +10,8 @@ import marshmallow as ma
 from marshmallow import fields, validate
 
 from app.api.options import Flag, Options, Strict
-from app.delivery_store import DeliveryFailure
 from app.jobs import DeliveryState, JobStatus
+from app.stores.deliveries import DeliveryFailure
 from ml.export import FORMATS
 
 URL_PATTERN = (

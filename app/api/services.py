@@ -10,19 +10,19 @@ from flask import current_app
 from sqlalchemy import Engine
 
 from app.auth import Tokens
-from app.batch_store import BatchStore
-from app.client_store import ClientStore
 from app.db import create_db_engine
-from app.delivery_store import DeliveryStore
-from app.erasure_store import ErasureStore
-from app.gauge_store import GaugeStore
-from app.job_store import JobStore
 from app.queue import Broker
 from app.rate_limit import RateLimiter
 from app.settings import Settings
-from app.stats_store import StatsStore
 from app.storage import open_store
-from app.worker_store import WorkerStore
+from app.stores.batches import BatchStore
+from app.stores.clients import ClientStore
+from app.stores.deliveries import DeliveryStore
+from app.stores.erasure import ErasureStore
+from app.stores.gauges import GaugeStore
+from app.stores.jobs import JobStore
+from app.stores.statistics import StatsStore
+from app.stores.workers import WorkerStore
 from ml.artifacts import ArtifactStore
 
 EXTENSION = "emotion-clf"

@@ -14,8 +14,8 @@ import requests
 from durability.cluster import STUBS, Cluster, children_of
 from otlp_collector import Collector, ReceivedSpan, collecting
 
-from app.client_store import ClientStore
 from app.jobs import JobStatus
+from app.stores.clients import ClientStore
 from emotion_clf.local.servers import Postgres, Redis, free_port
 
 pytestmark = pytest.mark.acceptance

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from stack import PODMAN_COMPOSE, ROOT
 
-from app.environment import SHORT_NAMES, settings_in
 from app.settings import Settings
+from app.settings.environment import SHORT_NAMES, settings_in
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)

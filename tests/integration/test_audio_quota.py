@@ -9,7 +9,7 @@ from app.api import create_app
 from app.api.services import EXTENSION
 from app.models import UsageRow
 from app.settings import Settings
-from app.step_store import StepStore
+from app.stores.steps import StepStore
 from workers.runner import StepRunner
 
 

@@ -11,10 +11,10 @@ import redis
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.job_store import JobStore
 from app.jobs import NewJob
 from app.settings import Settings
-from app.step_store import StepStore
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from workers.dispatcher import Dispatcher
 
 TEXT = NewJob("text", "Hello.")

@@ -12,14 +12,14 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.erasure_store import ErasureStore
 from app.errors import ResultExpired
-from app.job_store import JobStore
 from app.jobs import Callback, JobStatus, NewJob, Output, Repeatable
-from app.retention_store import RetentionStore
-from app.setting_sections import RetentionSettings
-from app.step_store import StepStore
+from app.settings.sections import RetentionSettings
 from app.storage import folder_of
+from app.stores.erasure import ErasureStore
+from app.stores.jobs import JobStore
+from app.stores.retention import RetentionStore
+from app.stores.steps import StepStore
 from ml.artifacts import ArtifactStore
 from workers.janitor import Janitor
 
@@ -237,7 +237,7 @@ class TestResults:
         assert jobs.get(job.id, ME).expired is False
 
     def test_many_go_batch_by_batch(self, engine, janitor, jobs, monkeypatch) -> None:
-        for module in ("app.retention_store.BATCH", "workers.janitor.RESULTS"):
+        for module in ("app.stores.retention.BATCH", "workers.janitor.RESULTS"):
             monkeypatch.setattr(module, 2)
         for _ in range(3):
             jobs.cancel(jobs.submit(UPLOAD).id, ME)

@@ -17,13 +17,13 @@ import sqlalchemy as sa
 from object_store import BUCKET, CREDENTIALS, S3, Weather, azure_server, azurite
 
 from app.db import create_db_engine
-from app.erasure_store import ErasureStore
-from app.job_store import JobStore
 from app.jobs import NewJob
-from app.retention_store import RetentionStore
-from app.setting_sections import RetentionSettings
 from app.settings import Settings
+from app.settings.sections import RetentionSettings
 from app.storage import folder_of
+from app.stores.erasure import ErasureStore
+from app.stores.jobs import JobStore
+from app.stores.retention import RetentionStore
 from emotion_clf.cli import doctor
 from ml.artifacts import ArtifactMissing, ArtifactStore
 from ml.errors import StoreRefused, StoreUnavailable

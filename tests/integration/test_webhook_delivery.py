@@ -18,11 +18,11 @@ import sqlalchemy as sa
 from receiver import Receiver, Reply, until
 
 from app.db import create_db_engine
-from app.delivery_store import DeliveryStore
-from app.job_store import JobStore
 from app.jobs import Callback, DeliveryState, NewJob
 from app.settings import Settings
 from app.signatures import signing_key
+from app.stores.deliveries import DeliveryStore
+from app.stores.jobs import JobStore
 from workers import webhooks
 from workers.webhooks import PER_HOST, SENDERS, webhook_rounds
 

@@ -11,7 +11,7 @@ from http import HTTPStatus
 
 import structlog
 
-from app.setting_sections import EgressSettings
+from app.settings.sections import EgressSettings
 from ml.source.addresses import AddressPolicy
 from ml.source.route import REFUSED
 from workers.egress.errors import Failed, Full, NotServed, Refused

@@ -20,9 +20,9 @@ import sqlalchemy as sa
 from durability.blackhole import TcpProxy
 from durability.history import HISTORY, open_jobs
 
-from app.job_store import JobStore
 from app.jobs import Job, NewJob
 from app.storage import store_of
+from app.stores.jobs import JobStore
 from emotion_clf.local.processes import Child
 from emotion_clf.local.servers import Postgres, Redis, free_port
 from migrations.run import upgrade

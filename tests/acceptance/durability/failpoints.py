@@ -13,13 +13,13 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, event
 
-import app.job_store
-from app.dispatch_store import DispatchStore
-from app.job_store import JobStore
+import app.stores.jobs
 from app.jobs import Job, Queue, Step
+from app.stores.dispatch import DispatchStore
+from app.stores.jobs import JobStore
 
 DIRECTORY = Path(os.environ["FAILPOINTS"])
-insert_jobs, submit, publish = app.job_store.insert_jobs, JobStore.submit, DispatchStore.publish
+insert_jobs, submit, publish = app.stores.jobs.insert_jobs, JobStore.submit, DispatchStore.publish
 sent: list[Step] = []
 
 
@@ -65,7 +65,7 @@ def die_before_mark(connection: Connection) -> None:
         die_if_armed("before-mark")
 
 
-app.job_store.insert_jobs = insert_and_die
+app.stores.jobs.insert_jobs = insert_and_die
 JobStore.submit = submit_and_die  # type: ignore[method-assign]
 DispatchStore.publish = publish_and_die  # type: ignore[method-assign]
 event.listen(Engine, "commit", die_before_mark)

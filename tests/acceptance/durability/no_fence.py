@@ -1,8 +1,8 @@
 """Writes are accepted from whoever held a step once."""
 
-import app.fence
-import app.step_store
+import app.stores.fence
+import app.stores.steps
 from app.models import StepRow
 
-app.fence.fence = lambda claim: (StepRow.id == claim.step_id,)
-app.step_store.fence = app.fence.fence
+app.stores.fence.fence = lambda claim: (StepRow.id == claim.step_id,)
+app.stores.steps.fence = app.stores.fence.fence

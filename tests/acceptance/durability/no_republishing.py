@@ -2,8 +2,8 @@
 
 import sqlalchemy as sa
 
-from app.dispatch_store import DispatchStore
 from app.queue import Broker
+from app.stores.dispatch import DispatchStore
 
 Broker.remembers = lambda self: True  # type: ignore[method-assign]
 DispatchStore._seems_lost = lambda self, empty: sa.false()  # type: ignore[method-assign]

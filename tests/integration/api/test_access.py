@@ -12,8 +12,8 @@ import pytest
 from app.api import create_app
 from app.api.access import ACCESS, DOCUMENTED, Open, access_to
 from app.auth import Scope
-from app.setting_sections import AuthSettings, LimitSettings
 from app.settings import Settings
+from app.settings.sections import AuthSettings, LimitSettings
 
 MARK = "The private words of Alice."
 KEY = {"Idempotency-Key": "one-for-both"}

@@ -10,8 +10,8 @@ import pytest
 
 from app.api import create_app
 from app.auth import Scope
-from app.setting_sections import AuthSettings, LimitSettings
 from app.settings import Settings
+from app.settings.sections import AuthSettings, LimitSettings
 
 SECRET = "a secret of at least thirty-two characters"
 UNLIMITED = LimitSettings(reads_a_minute=0, creations_a_minute=0, tokens_a_minute=0)

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from app.jobs import NewJob
-from app.step_store import StepStore
 from app.storage import store_of
+from app.stores.steps import StepStore
 
 
 def erase(client, job_id):

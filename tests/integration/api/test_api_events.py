@@ -16,7 +16,7 @@ from app.api import create_app
 from app.api.services import EXTENSION
 from app.auth import Scope
 from app.models import JobRow
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
 
 
 @dataclass

@@ -12,7 +12,7 @@ import requests
 import sqlalchemy as sa
 from api_process import exchange, started
 
-from app.settings import ApiSettings
+from app.settings.sections import ApiSettings
 
 HEAVY = ("torch", "transformers", "ctranslate2", "faster_whisper", "onnxruntime", "spacy", "numpy")
 STARTER = """

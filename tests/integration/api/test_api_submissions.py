@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from app.api import create_app
 from app.models import JobRow
-from app.setting_sections import WebhookSettings
 from app.settings import Settings
+from app.settings.sections import WebhookSettings
 
 HOOK = "https://example.org/hook?job=1"
 

@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from schemathesis import GenerationMode
 
 from app.auth import Scope
-from app.setting_sections import AuthSettings, LimitSettings
 from app.settings import Settings
+from app.settings.sections import AuthSettings, LimitSettings
 
 EXAMPLES = 8
 """Each request for a token that could be right costs a hash."""

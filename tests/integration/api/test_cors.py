@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.api import create_app
-from app.setting_sections import ApiSettings, AuthSettings
 from app.settings import Settings
+from app.settings.sections import ApiSettings, AuthSettings
 from ml.errors import SettingInvalid
 
 FRIEND = "https://app.example.org"

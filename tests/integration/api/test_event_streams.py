@@ -15,10 +15,10 @@ from test_api_events import events_in
 from test_api_process import started
 
 from app.db import create_db_engine
-from app.job_store import JobStore
 from app.jobs import JobStatus, NewJob
 from app.models import JobRow
-from app.settings import ApiSettings
+from app.settings.sections import ApiSettings
+from app.stores.jobs import JobStore
 
 STREAMS = ApiSettings().threads // 2
 CLIENTS = 50

@@ -7,8 +7,8 @@ import sqlalchemy as sa
 from forgeries import FORGERIES, KID, SECRET, Signer, claims, with_claims
 
 from app.models import JobRow
-from app.setting_sections import AuthSettings, LimitSettings
 from app.settings import Settings
+from app.settings.sections import AuthSettings, LimitSettings
 
 
 @pytest.fixture(scope="module", params=["HS256", "ES256", "RS256"])

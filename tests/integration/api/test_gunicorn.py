@@ -21,7 +21,7 @@ from api_process import connect
 from receiver import until
 
 from app.auth import Scope, Tokens
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
 
 COMMAND = [sys.executable, "-m", "gunicorn", "-c", "python:app.api.gunicorn"]
 SECRET = "a secret of at least thirty-two characters"

@@ -12,8 +12,8 @@ from app.api import create_app
 from app.auth import Scope
 from app.jobs import NewBatch, NewJob
 from app.models import JobRow
-from app.setting_sections import AuthSettings, LimitSettings
 from app.settings import Settings
+from app.settings.sections import AuthSettings, LimitSettings
 from emotion_clf.local.servers import free_port
 
 TEXT = {"text": "Hello."}

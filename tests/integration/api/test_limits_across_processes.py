@@ -15,7 +15,7 @@ import requests
 from api_process import started
 
 from app.auth import Scope, Tokens
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
 from emotion_clf.local.servers import Redis
 
 SECRET = "a secret of at least thirty-two characters"

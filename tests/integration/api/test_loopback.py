@@ -6,7 +6,7 @@ import pytest
 
 from app.api import create_app
 from app.api.loopback import check_reach, is_loopback
-from app.setting_sections import ApiSettings, AuthSettings
+from app.settings.sections import ApiSettings, AuthSettings
 from ml.errors import SettingInvalid
 
 GUARDED = AuthSettings(secret="s" * 32)

@@ -16,8 +16,8 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import use_after_free
 
 from app.api.schemas import URL_PATTERN
-from app.setting_sections import WebhookSettings
 from app.settings import Settings
+from app.settings.sections import WebhookSettings
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "50"))
 """For each operation, of requests that the document allows and as many that it does not."""

@@ -7,7 +7,7 @@ import redis
 import requests
 from api_process import serving
 
-from app.setting_sections import AuthSettings, LimitSettings
+from app.settings.sections import AuthSettings, LimitSettings
 
 
 @pytest.fixture(autouse=True)

@@ -10,11 +10,11 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.job_store import JobStore
 from app.jobs import Job, JobStatus, NewJob
 from app.settings import Settings
-from app.step_store import StepStore
 from app.storage import open_store, store_of
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from ml.results import Analysis, Sentence, Summary
 from ml.source.fetch import _open_upload
 from ml.stage import Context, Outputs, Predictions, Recording, Sentences, Span, Transcript

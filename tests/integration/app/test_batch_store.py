@@ -9,10 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from app.batch_store import BatchStore
 from app.db import create_db_engine
 from app.errors import BatchNotFound, JobQuotaExceeded, KeyReused, QueueFull
-from app.job_store import JobStore
 from app.jobs import (
     Callback,
     Claim,
@@ -25,7 +23,9 @@ from app.jobs import (
     Quotas,
     Repeatable,
 )
-from app.step_store import StepStore
+from app.stores.batches import BatchStore
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from ml.errors import Cancelled, OptionInvalid
 
 ME, OTHER = "me", "somebody else"

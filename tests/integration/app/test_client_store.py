@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from app import client_store
 from app.auth import LONGEST_LIFE, Scope
-from app.client_store import ClientStore
 from app.db import create_db_engine
 from app.errors import AuthBusy, AuthInvalid, ClientNotFound
 from app.models import ClientRow, RevokedTokenRow
+from app.stores import clients as client_store
+from app.stores.clients import ClientStore
 
 
 @pytest.fixture

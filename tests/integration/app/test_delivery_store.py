@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.delivery_store import KEPT_ATTEMPTS, DeliveryStore
 from app.errors import NoFailedDelivery
-from app.job_store import JobStore
 from app.jobs import Callback, DeliveryState, JobStatus, NewJob
 from app.models import DeliveryRow, JobRow, ResultRow
+from app.stores.deliveries import KEPT_ATTEMPTS, DeliveryStore
+from app.stores.jobs import JobStore
 
 URL = "https://receiver.example/hook?key=1"
 FAILED, PENDING, DELIVERED = DeliveryState.FAILED, DeliveryState.PENDING, DeliveryState.DELIVERED

@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from one_worker import ME, RUN, Service
 
 import ml.pipeline
-from app.dispatch_store import DispatchStore
-from app.erasure_store import ErasureStore
 from app.errors import LeaseLost
 from app.jobs import Claim, Job
 from app.storage import store_of
+from app.stores.dispatch import DispatchStore
+from app.stores.erasure import ErasureStore
 from ml.stage import Context, Outputs, Recording, Span
 
 

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.deletions import condemn
-from app.erasure_store import ErasureStore
 from app.errors import JobNotFound, LeaseLost
-from app.job_store import JobStore
 from app.jobs import Callback, Claim, JobError, NewJob, NextStage, Output, Progress, Repeatable
-from app.step_store import StepStore
+from app.stores.deletions import condemn
+from app.stores.erasure import ErasureStore
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from ml.errors import Cancelled
 
 ME = "me"

@@ -21,9 +21,7 @@ from hypothesis.stateful import (
 )
 
 from app.db import create_db_engine
-from app.dispatch_store import DispatchStore
 from app.errors import JobFinished, KeyReused, LeaseLost
-from app.job_store import JobStore
 from app.jobs import (
     JOB_TRANSITIONS,
     Claim,
@@ -37,7 +35,9 @@ from app.jobs import (
     Repeatable,
     terminal,
 )
-from app.step_store import StepStore
+from app.stores.dispatch import DispatchStore
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from ml.errors import Cancelled
 
 OWNER = "local"

@@ -9,7 +9,6 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.dispatch_store import DispatchStore
 from app.errors import (
     JobFailed,
     JobFinished,
@@ -18,7 +17,6 @@ from app.errors import (
     LeaseLost,
     QueueFull,
 )
-from app.job_store import JobStore
 from app.jobs import (
     Claim,
     Job,
@@ -31,7 +29,9 @@ from app.jobs import (
     Quotas,
     Step,
 )
-from app.step_store import StepStore
+from app.stores.dispatch import DispatchStore
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from ml.errors import Cancelled, OptionInvalid
 
 ME = "local"

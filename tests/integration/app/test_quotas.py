@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from app.db import create_db_engine
 from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull
-from app.job_store import JobStore
 from app.jobs import JobStatus, NewJob, NextStage, Output, Quotas
 from app.models import UsageRow
-from app.step_store import StepStore
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from ml.errors import EmotionClfError
 
 LINK = NewJob("url", "https://example.org/a.mp3", owner="me")

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from one_worker import ME, RUN, Service
 
 import ml.pipeline
-from app.advances import MAX_REWINDS
 from app.errors import LeaseLost
 from app.jobs import JobStatus, NewJob, NextStage, Output
+from app.stores.advances import MAX_REWINDS
 from ml.errors import Cancelled
 
 

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ProgrammingError
 
 from app.db import create_db_engine, single_statements
-from app.job_store import JobStore
 from app.jobs import NewJob
-from app.wakeup import CHANNEL
+from app.stores.jobs import JobStore
+from app.stores.wakeup import CHANNEL
 
 
 @pytest.fixture

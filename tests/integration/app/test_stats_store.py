@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.gauge_store import GaugeStore
-from app.job_store import JobStore
 from app.jobs import JobStatus, NewJob, StepState
-from app.stats_store import DayStats, ErrorCount, JobCount, StageStats, StatsStore
-from app.worker_store import WorkerStore
+from app.stores.gauges import GaugeStore
+from app.stores.jobs import JobStore
+from app.stores.statistics import DayStats, ErrorCount, JobCount, StageStats, StatsStore
+from app.stores.workers import WorkerStore
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

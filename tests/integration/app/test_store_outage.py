@@ -14,8 +14,8 @@ from object_store import BUCKET, Weather
 from one_worker import ME, RUN, Service
 
 import ml.pipeline
-from app.dispatch_store import DispatchStore
 from app.jobs import JobStatus
+from app.stores.dispatch import DispatchStore
 
 
 @pytest.fixture

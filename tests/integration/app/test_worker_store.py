@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from app.db import create_db_engine
-from app.dispatch_store import DispatchStore
-from app.job_store import JobStore
 from app.jobs import JobError, NewJob
-from app.step_store import StepStore
-from app.worker_store import WorkerStore
+from app.stores.dispatch import DispatchStore
+from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
+from app.stores.workers import WorkerStore
 
 
 def test_the_register(database: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.cursors import decode_cursor, encode_cursor
+from app.stores.cursors import decode_cursor, encode_cursor
 from ml.errors import OptionInvalid
 
 

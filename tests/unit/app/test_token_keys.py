@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app import token_keys
 from app.errors import AuthInvalid, KeysUnavailable
-from app.setting_sections import AuthSettings
+from app.settings.sections import AuthSettings
 from app.token_keys import ProviderKeys
 from ml.errors import SettingInvalid
 

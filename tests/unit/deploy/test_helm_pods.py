@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from helm_chart import SIZES, Manifest, container, named, render, templates
 
-from app.environment import CONFIG_VARIABLE, PREFIX, SHORT_NAMES
 from app.settings import Settings
+from app.settings.environment import CONFIG_VARIABLE, PREFIX, SHORT_NAMES
 from ml.errors import SettingInvalid
 
 FLOWER = "--set=flower.enabled=true,secrets.flowerBasicAuth=flower:power"

@@ -16,7 +16,7 @@ import ml.pipeline
 from app.errors import LeaseLost
 from app.jobs import Claim, NextStage
 from app.settings import Settings
-from app.step_store import StepStore
+from app.stores.steps import StepStore
 from ml.artifacts import ArtifactMissing, ArtifactStore
 from ml.errors import Cancelled, SourceUnreachable, TextEmpty
 from ml.results import Analysis, Sentence, Summary

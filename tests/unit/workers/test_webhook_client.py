@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from egress import OUTSIDE, running
 from receiver import Receiver, Reply
 
-from app.delivery_store import DeliveryFailure
+from app.stores.deliveries import DeliveryFailure
 from ml.options import SourceOptions
 from workers.webhook_client import NotDelivered, WebhookClient, seconds_of
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.delivery_store import ClaimedDelivery, DeliveryFailure
 from app.jobs import DeliveryState, JobStatus
+from app.stores.deliveries import ClaimedDelivery, DeliveryFailure
 from workers.webhook_client import Answer
 from workers.webhooks import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, judge, report
 

@@ -10,7 +10,7 @@ from unittest.mock import ANY
 import pytest
 import structlog
 
-from app.setting_sections import EgressSettings
+from app.settings.sections import EgressSettings
 from ml.source.addresses import AddressPolicy
 from workers.egress import outbound, server
 from workers.egress.errors import Refused

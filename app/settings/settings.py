@@ -22,10 +22,10 @@ from pydantic import (
     ValidationError,
 )
 
-from app.environment import CONFIG_VARIABLE, settings_in
 from app.jobs import Quotas
-from app.setting_errors import explain, refuse_booleans
-from app.setting_sections import (
+from app.settings.environment import CONFIG_VARIABLE, settings_in
+from app.settings.errors import explain, refuse_booleans
+from app.settings.sections import (
     ApiSettings,
     AuthSettings,
     EgressSettings,

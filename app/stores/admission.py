@@ -23,9 +23,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull, RateLimited
-from app.job_rows import JOB, job_of
 from app.jobs import FIRST_STEP, Job, JobStatus, Kind, NewJob, Quotas
 from app.models import JobRow, StepRow, UsageRow
+from app.stores.job_rows import JOB, job_of
 
 _COUNT_SECONDS = 1.0
 _OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)

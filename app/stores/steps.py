@@ -25,13 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import ColumnElement
 
-from app.admission import charge
-from app.advances import OPEN, advance, begin_again, progress_of_job
 from app.db import single_statements
-from app.deletions import condemn
-from app.endings import cancel_idle_steps, end_job, fail_job, lock_job
 from app.errors import LeaseLost
-from app.fence import change, fence, is_done, lost
 from app.jobs import (
     STEP_TRANSITIONS,
     Claim,
@@ -46,7 +41,12 @@ from app.jobs import (
     before,
 )
 from app.models import JobRow, ResultRow, StepRow
-from app.wakeup import notify, ring
+from app.stores.admission import charge
+from app.stores.advances import OPEN, advance, begin_again, progress_of_job
+from app.stores.deletions import condemn
+from app.stores.endings import cancel_idle_steps, end_job, fail_job, lock_job
+from app.stores.fence import change, fence, is_done, lost
+from app.stores.wakeup import notify, ring
 from ml.errors import Cancelled
 
 

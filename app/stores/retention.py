@@ -15,7 +15,6 @@ from sqlalchemy import (
     update,
 )
 
-from app.deletions import referred
 from app.jobs import JOB_TRANSITIONS, terminal
 from app.models import (
     BatchRow,
@@ -27,6 +26,7 @@ from app.models import (
     UsageRow,
 )
 from app.storage import folder_of
+from app.stores.deletions import referred
 
 BATCH = 500
 _IDEMPOTENCY = timedelta(days=1)

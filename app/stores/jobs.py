@@ -19,13 +19,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from app.admission import QueueRoom, admit, insert_jobs, take_turns
-from app.cursors import decode_cursor, encode_cursor
 from app.db import single_statements
-from app.endings import cancel_idle_steps, end_job
 from app.errors import JobFailed, JobFinished, JobNotFinished, JobNotFound, ResultExpired
-from app.idempotency import made_before
-from app.job_rows import JOB, job_of
 from app.jobs import (
     Counts,
     Job,
@@ -36,7 +31,12 @@ from app.jobs import (
     Repeatable,
 )
 from app.models import JobRow, ResultRow
-from app.wakeup import ring
+from app.stores.admission import QueueRoom, admit, insert_jobs, take_turns
+from app.stores.cursors import decode_cursor, encode_cursor
+from app.stores.endings import cancel_idle_steps, end_job
+from app.stores.idempotency import made_before
+from app.stores.job_rows import JOB, job_of
+from app.stores.wakeup import ring
 from ml.errors import Cancelled
 
 # Made once: SQLAlchemy then neither compiles it nor matches its columns again.

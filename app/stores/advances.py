@@ -10,9 +10,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Update, delete, func, insert, or_, select, update
 
-from app.deletions import keys_of
 from app.jobs import FIRST_STEP, Claim, JobStatus, NextStage, Progress
 from app.models import JobRow, StepRow
+from app.stores.deletions import keys_of
 
 OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 """What a job is while there is work to do."""

@@ -29,11 +29,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.deletions import condemn, keys_of, referred
-from app.endings import cancel_idle_steps, end_job
 from app.errors import JobNotFound
 from app.jobs import JobStatus, StepState
 from app.models import DeletionRow, DeliveryRow, IdempotencyRow, JobRow, ResultRow, StepRow
+from app.stores.deletions import condemn, keys_of, referred
+from app.stores.endings import cancel_idle_steps, end_job
 
 BATCH = 100
 _CONDEMNED = (DeletionRow.created_at, DeletionRow.owner, DeletionRow.key)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, literal, or_, select, union_all
 
 from app.jobs import QUEUES, DeliveryState, Queue, StepState
 from app.models import DeliveryRow, StepRow
-from app.worker_store import READY_SINCE
+from app.stores.workers import READY_SINCE
 from ml.errors import WorkerLost
 
 OPEN = (StepState.WAITING, StepState.READY, StepState.RUNNING)

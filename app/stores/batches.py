@@ -20,11 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement, Select
 
-from app.admission import QueueRoom, admit, insert_jobs, storable
-from app.cursors import decode_cursor, encode_cursor
-from app.endings import cancel_idle_steps, end_jobs
 from app.errors import BatchNotFound, ResultExpired
-from app.idempotency import made_before
 from app.jobs import (
     JOB_TRANSITIONS,
     Batch,
@@ -37,7 +33,11 @@ from app.jobs import (
     terminal,
 )
 from app.models import BatchRow, JobRow, ResultRow
-from app.wakeup import ring
+from app.stores.admission import QueueRoom, admit, insert_jobs, storable
+from app.stores.cursors import decode_cursor, encode_cursor
+from app.stores.endings import cancel_idle_steps, end_jobs
+from app.stores.idempotency import made_before
+from app.stores.wakeup import ring
 
 MAX_ITEMS = 1000
 """Jobs of one batch."""

@@ -9,10 +9,10 @@ from datetime import timedelta
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, or_, select, update
 from sqlalchemy.orm import aliased
 
-from app.endings import fail_job, lock_job
 from app.jobs import STEP_TRANSITIONS, JobError, JobStatus, Queue, Step, StepState, before
 from app.models import StepRow
-from app.wakeup import notify
+from app.stores.endings import fail_job, lock_job
+from app.stores.wakeup import notify
 from ml.errors import WorkerLost
 
 BATCH = 500
