@@ -80,6 +80,10 @@ class Stack:
         until(self.ready, 180, self.logs)
 
     def down(self, *, volumes: bool = False) -> None:
+        copies = self.containers("worker-gpu")
+        if self.engine == "podman" and copies:
+            # podman-compose knows those alone that there are without --scale.
+            run([self.engine, "rm", "--force", *copies])
         self.compose("down", *(["--volumes"] if volumes else []))
 
     def ready(self) -> bool:
