@@ -127,6 +127,20 @@ def test_nobody_is_let_in_without_a_secret(stack: Stack) -> None:
     assert "NOAUTH" in stack.execute("redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
 
 
+def test_prometheus_has_a_token_of_its_own(stack: Stack) -> None:
+    once = ("--profile", "monitoring", "run", "--rm", "--no-deps", "-T")
+    for _ in range(2):  # a second start gives a new token to the same client
+        stack.compose(*once, "metrics-token")
+    token = stack.compose(*once, "metrics-token", "cat", "/data/token").strip()
+    bearer = {"Authorization": f"Bearer {token}"}
+    metrics = requests.get(f"{stack.address}/metrics", headers=bearer, timeout=30)
+    assert "emotion_clf_database_up 1.0" in metrics.text
+    assert requests.get(f"{stack.address}/jobs", headers=bearer, timeout=10).status_code == 403
+    assert stack.sql("SELECT count(*) FROM clients WHERE name = 'prometheus'") == ["1"]
+    worker = "import urllib.request as web; print(web.urlopen('http://worker-gpu:9100').read())"
+    assert "emotion_clf_" in stack.execute("api", "python", "-c", worker)
+
+
 def test_a_link_an_upload_and_a_text(
     stack: Stack, service: Service, kept: dict[str, object]
 ) -> None:
