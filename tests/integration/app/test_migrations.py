@@ -2,15 +2,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
 from app.db import create_db_engine
-from app.models import Base
-from migrations.run import alembic_config, upgrade
+from app.models import Base, ask_for_tables
+from migrations.run import HERE, alembic_config, upgrade
+
+NEXT = """
+from alembic import op
+import sqlalchemy as sa
+
+revision = "next"
+down_revision = "{last}"
+
+def upgrade():
+    op.add_column("jobs", sa.Column("of_the_next_version", sa.Text))
+"""
 
 
 @pytest.fixture
@@ -45,6 +58,28 @@ def test_an_upgrade_can_be_undone_and_repeated(empty_database: str) -> None:
     assert tables(empty_database) == {"alembic_version"}
     upgrade(empty_database)
     upgrade(empty_database)
+
+
+def test_a_database_that_is_newer_is_left_as_it_is(
+    empty_database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    last = ScriptDirectory.from_config(alembic_config(empty_database)).get_current_head()
+    (tmp_path / "next.py").write_text(NEXT.format(last=last))
+    newer = alembic_config(empty_database)
+    newer.set_main_option("path_separator", "newline")
+    newer.set_main_option("version_locations", f"{HERE / 'versions'}\n{tmp_path}")
+    command.upgrade(newer, "head")
+
+    upgrade(empty_database)
+
+    assert "The database is newer, at next" in caplog.text
+    engine = create_db_engine(empty_database)
+    with engine.connect() as connection:
+        version = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    assert version == "next"
+    assert "of_the_next_version" in {one["name"] for one in sa.inspect(engine).get_columns("jobs")}
+    ask_for_tables(engine)
+    engine.dispose()
 
 
 def test_processes_that_start_together_migrate_once(empty_database: str) -> None:
