@@ -18,6 +18,7 @@ from tenacity import (
 )
 
 from app.models import ask_for_tables
+from workers.pulse import Pulse
 
 DatabaseAway = (
     OperationalError,
@@ -53,10 +54,11 @@ def patiently() -> Retrying:
     )
 
 
-def await_tables(engine: Engine, stopping: threading.Event) -> None:
+def await_tables(engine: Engine, stopping: threading.Event, pulse: Pulse) -> None:
     """Return once the database is there and up to date, or when ``stopping`` is set.
 
-    Where everything is started at the same time, the migration comes some seconds later.
+    Where everything is started at the same time, the migration comes some seconds later. While
+    it waits the ``pulse`` beats: to start the process again would bring no database.
     """
     told = False
     while not stopping.is_set():
@@ -67,4 +69,5 @@ def await_tables(engine: Engine, stopping: threading.Event) -> None:
             if not told:
                 log.warning("tables.awaited", error=type(error).__name__)
             told = True
+            pulse.beat()
             stopping.wait(LOOK_SECONDS)

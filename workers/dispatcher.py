@@ -93,7 +93,7 @@ class Dispatcher:
 
     def await_tables(self) -> None:
         """Return once the database is up to date, or after :meth:`stop`."""
-        await_tables(self._engine, self._stopping)
+        await_tables(self._engine, self._stopping, self._pulse)
 
     def run(self) -> None:
         """Dispatch until :meth:`stop` is called."""

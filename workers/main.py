@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
         configure_logging(settings.log_level, f"{queue}-worker")
         verify(queue, settings)
         engine = create_db_engine(settings.database_url, pool_size=1)
-        await_tables(engine, threading.Event())
+        await_tables(engine, threading.Event(), Pulse(queue))
         engine.dispose()
         return run(queue, settings)
     except EmotionClfError as error:

@@ -57,6 +57,9 @@ def test_it_begins_when_the_tables_are_there(
         wait_for(log, "tables.awaited")
         time.sleep(1.5)
         assert process.poll() is None
+        role = module[-1].removeprefix("workers.")
+        health = [sys.executable, "-m", "workers.health", role]
+        assert subprocess.run(health, env=environment, check=False).returncode == 0
         upgrade(empty_url)
         wait_for(log, sign)
         time.sleep(2)  # a worker looks at the register at once
