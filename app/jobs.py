@@ -88,6 +88,9 @@ def terminal(table: Mapping[State, frozenset[State]]) -> tuple[State, ...]:
     return tuple(state for state, later in table.items() if not later)
 
 
+OPEN_JOBS = (JobStatus.QUEUED, JobStatus.RUNNING)
+"""What a job is while there is work to do."""
+
 FIRST_STEP: Mapping[Kind, tuple[str, Queue]] = {
     "url": ("fetch", "cpu"),
     "upload": ("fetch", "cpu"),
@@ -298,6 +301,8 @@ class Claim:
     """Which claim of this step it is; every write carries it, and a later claim voids it."""
     failures: int
     """How often the step was retried after a transient error."""
+    store_failures: int
+    """How often of these because the artifact store was away."""
     lease_until: datetime
     origin: Origin = Origin()
 

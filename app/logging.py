@@ -14,6 +14,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -126,12 +127,21 @@ def _naming(service: str) -> structlog.typing.Processor:
     return add
 
 
-class _Lines(structlog.WriteLogger):
-    """Writes lines to stderr, under the name of a logger."""
+class _Lines:
+    """Writes lines to stderr, under the name of a logger.
+
+    As with the standard library, work goes on where its log cannot be written: on a full disk, or
+    without a reader.
+    """
 
     def __init__(self, name: str = "") -> None:
-        super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+
+    debug = info = warning = error = critical = exception = log = msg
 
 
 def _as_json(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:

@@ -142,6 +142,7 @@ class StepRow(Base):
     losses: Mapped[int] = mapped_column(server_default="0")
     """Number of workers that died or fell silent while they held the step."""
     failures: Mapped[int] = mapped_column(server_default="0")
+    store_failures: Mapped[int] = mapped_column(server_default="0")
     """Number of transient errors that were retried."""
     worker: Mapped[str | None]
     """The worker that holds the step, or held it last."""

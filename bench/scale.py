@@ -130,8 +130,10 @@ class Bench:
 
 
 def _cpu_seconds(pid: int | None) -> float:
-    family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    return sum(process.cpu_times().user + process.cpu_times().system for process in family)
+    parent = psutil.Process(pid)
+    ended = parent.cpu_times().children_user + parent.cpu_times().children_system
+    family = [parent.cpu_times(), *(child.cpu_times() for child in parent.children(recursive=True))]
+    return ended + sum(times.user + times.system for times in family)
 
 
 def measure_simulated(bench: Bench, count: int, work: float) -> None:

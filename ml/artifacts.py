@@ -117,10 +117,9 @@ class ArtifactStore:
         """Open the object for reading; the file can seek. Raises ArtifactMissing."""
         path = self._path(key)
         with _missing(key):
-            if not stores_whole(self._url):
-                return cast(IO[bytes], self._fs.open(path, "rb"))
-            # The buffer is ours: theirs would read ahead far more than a stretch of audio needs.
-            file = self._fs.open(path, "rb", cache_type="none")
+            # The buffer is ours: object stores would read ahead far more than a stretch of audio.
+            options = {"cache_type": "none"} if stores_whole(self._url) else {}
+            file = self._fs.open(path, "rb", **options)
             return io.BufferedReader(_Reader(file, key), _READ_BYTES)
 
     def write(self, key: str, data: bytes) -> None:
@@ -219,10 +218,13 @@ class ArtifactStore:
             self._fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
             sink = self._fs.open(temporary, "wb")
         try:
-            with sink:
+            try:
                 while data := source.read(_COPY_BYTES):
                     with asking():
                         sink.write(data)
+            finally:
+                with asking():
+                    sink.close()
             with asking():
                 self._fs.mv(temporary, target)
         except BaseException:
@@ -232,7 +234,7 @@ class ArtifactStore:
 
 
 class _Reader(io.RawIOBase):
-    """A file in an object store, whose failures are errors of ours."""
+    """A file in a store, whose failures are errors of ours."""
 
     def __init__(self, file: IO[bytes], key: str) -> None:
         self._file = file

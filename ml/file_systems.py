@@ -125,6 +125,10 @@ def _protocol(url: str) -> str:
     return fsspec.core.split_protocol(url)[0] or "file"
 
 
+_DEFECTS = (MemoryError, TypeError, AttributeError, NameError, AssertionError)
+"""No store raises these because it is away; to try again would only hide them."""
+
+
 @contextmanager
 def asking() -> Iterator[None]:
     """Raise what a file system raises as an error of ours, but for FileNotFoundError.
@@ -137,7 +141,7 @@ def asking() -> Iterator[None]:
     """
     try:
         yield
-    except EmotionClfError:
+    except (EmotionClfError, *_DEFECTS):
         raise
     except Exception as error:
         reasons = list(_reasons(error))

@@ -84,7 +84,7 @@ class StepRunner:
         elif isinstance(error, JobError):
             patiently()(self._steps.fail, claim, error)
             observation.end("failed", code=error.code)
-        elif error.transient and claim.failures < self._retries(error):
+        elif error.transient and self._may_retry(claim, error):
             delay = self._retry_delay(claim.failures)
             if self._retry(claim, JobError.of(error), delay):
                 observation.end("retried", code=error.code, delay=round(delay, 1))
@@ -124,9 +124,12 @@ class StepRunner:
             return False
         return True
 
-    def _retries(self, error: EmotionClfError) -> int:
+    def _may_retry(self, claim: Claim, error: EmotionClfError) -> bool:
+        """Whether a step is retried once more; what the store was away for counts apart."""
         retries = self._settings.jobs.max_retries
-        return max(retries, _STORE_RETRIES) if isinstance(error, StoreUnavailable) else retries
+        if isinstance(error, StoreUnavailable):
+            return claim.store_failures < max(retries, _STORE_RETRIES)
+        return claim.failures - claim.store_failures < retries
 
     def _retry_delay(self, failures: int) -> float:
         """Return a wait drawn from 0 to a bound that doubles with each failure.

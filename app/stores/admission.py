@@ -23,12 +23,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.errors import AudioQuotaExceeded, JobQuotaExceeded, QueueFull, RateLimited
-from app.jobs import FIRST_STEP, Job, JobStatus, Kind, NewJob, Quotas
+from app.jobs import FIRST_STEP, OPEN_JOBS, Job, JobStatus, Kind, NewJob, Quotas
 from app.models import JobRow, StepRow, UsageRow
 from app.stores.job_rows import JOB, job_of
 
 _COUNT_SECONDS = 1.0
-_OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
 _TODAY = cast(func.timezone("UTC", func.now()), Date)
 
 
@@ -96,7 +95,7 @@ def admit(
     if haste:
         _admit_pace(connection, owner, haste)
     if quotas.jobs_at_once:
-        mine = select(JobRow.id).where(JobRow.owner == owner, JobRow.status.in_(_OPEN))
+        mine = select(JobRow.id).where(JobRow.owner == owner, JobRow.status.in_(OPEN_JOBS))
         if _count(connection, mine.subquery()) + len(kinds) > quotas.jobs_at_once:
             raise JobQuotaExceeded
     if quotas.audio_seconds_a_day and set(kinds) != {"text"}:

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import Connection, Update, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Update, delete, exists, func, insert, or_, select, update
 
-from app.jobs import FIRST_STEP, Claim, JobStatus, NextStage, Progress
+from app.jobs import FIRST_STEP, OPEN_JOBS, Claim, NextStage, Progress
 from app.models import JobRow, StepRow
 from app.stores.deletions import keys_of
+from app.stores.fence import fence
 
-OPEN = (JobStatus.QUEUED, JobStatus.RUNNING)
-"""What a job is while there is work to do."""
 MAX_REWINDS = 5
 """How often one job may begin again; a store that loses more than that is broken."""
 
@@ -65,18 +64,22 @@ def begin_again(connection: Connection, claim: Claim) -> bool:
 
 
 def progress_of_job(claim: Claim, progress: Progress) -> Update:
-    """Return the statement that tells a job how far a step is, if it is news. It locks nothing."""
+    """Return the statement that tells a job how far a step is, if that is news.
+
+    It locks no other row, so the fence is looked at again: the step may just have ended.
+    """
     over_parts = (
         select(func.avg(StepRow.progress))
         .where(StepRow.job_id == claim.job_id, StepRow.stage == claim.stage)
         .scalar_subquery()
     )
     reached = func.greatest(
-        JobRow.progress, func.least(1, progress.base + progress.span * over_parts)
+        JobRow.progress, func.least(1, progress.base + progress.span * func.coalesce(over_parts, 0))
     )
     news = or_(JobRow.progress < reached, JobRow.detail != progress.detail)
+    held = exists().where(*fence(claim))
     return (
         update(JobRow)
-        .where(JobRow.id == claim.job_id, JobRow.status.in_(OPEN), news)
+        .where(JobRow.id == claim.job_id, JobRow.status.in_(OPEN_JOBS), held, news)
         .values(progress=reached, detail=progress.detail)
     )

@@ -33,6 +33,12 @@ def change(connection: Connection, claim: Claim, **values: Any) -> None:
         raise lost(claim)
 
 
+def check(connection: Connection, claim: Claim) -> None:
+    """Raise :class:`app.errors.LeaseLost` where a claimed step is another's."""
+    if connection.execute(select(StepRow.id).where(*fence(claim))).one_or_none() is None:
+        raise lost(claim)
+
+
 def is_done(connection: Connection, claim: Claim, output_key: str) -> bool:
     """Whether this very claim has finished already, and only the reply was lost."""
     query = select(StepRow.id).where(

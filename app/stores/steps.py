@@ -1,8 +1,7 @@
 """What workers do with steps: claim, keep, finish, fail, give back.
 
-A claim's attempt number is a fencing token: every write carries it, and an update that finds
-another number, or a step that is no longer running, changes nothing and raises
-:class:`app.errors.LeaseLost`. Locks are taken in the order job, then step.
+Every write of a claim's holder is fenced (:mod:`app.stores.fence`). Locks are taken in the order
+job, then step.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from sqlalchemy.sql import ColumnElement
 from app.db import single_statements
 from app.errors import LeaseLost
 from app.jobs import (
+    OPEN_JOBS,
     STEP_TRANSITIONS,
     Claim,
     JobError,
@@ -42,10 +42,10 @@ from app.jobs import (
 )
 from app.models import JobRow, ResultRow, StepRow
 from app.stores.admission import charge
-from app.stores.advances import OPEN, advance, begin_again, progress_of_job
+from app.stores.advances import advance, begin_again, progress_of_job
 from app.stores.deletions import condemn
 from app.stores.endings import cancel_idle_steps, end_job, fail_job, lock_job
-from app.stores.fence import change, fence, is_done, lost
+from app.stores.fence import change, check, fence, is_done, lost
 from app.stores.wakeup import notify, ring
 from ml.errors import Cancelled
 
@@ -72,7 +72,7 @@ class StepStore:
             ).one_or_none()
             if job is None:
                 return None
-            if job.erasing or job.status not in OPEN:
+            if not _is_open(job):
                 # A shutdown that gave the step back may have crossed with the cancelling.
                 cancel_idle_steps(connection, job.id)
                 return None
@@ -107,6 +107,7 @@ class StepStore:
             parts=step.parts,
             attempt=step.attempt,
             failures=step.failures,
+            store_failures=step.store_failures,
             lease_until=step.lease_until,
             origin=Origin(job.request_id, job.trace),
         )
@@ -130,7 +131,7 @@ class StepStore:
             job = connection.execute(renewal).one_or_none()
             if job is None:
                 raise lost(claim)
-            if job.erasing or job.status not in OPEN:
+            if not _is_open(job):
                 return True
             connection.execute(progress_of_job(claim, progress))
         return False
@@ -212,11 +213,13 @@ class StepStore:
         """
         with self._engine.begin() as connection:
             runs = self._job_runs(connection, claim.job_id)
-            change(connection, claim, progress=0.0)
+            check(connection, claim)
             if not runs:
                 raise Cancelled
-            notify(connection)
-            return begin_again(connection, claim)
+            rewound = begin_again(connection, claim)
+            if rewound:
+                notify(connection)
+        return rewound
 
     def fail(self, claim: Claim, error: JobError) -> None:
         """End a step and its job with an error; other parts stop. Raises LeaseLost."""
@@ -241,11 +244,11 @@ class StepStore:
                 claim,
                 state=StepState.WAITING,
                 failures=StepRow.failures + 1,
+                store_failures=StepRow.store_failures + int(error.code.startswith("store.")),
                 error=asdict(error),
                 available_at=func.now() + timedelta(seconds=delay_seconds),
                 published_at=None,
             )
-            notify(connection)
 
     def stop(self, claim: Claim) -> None:
         """Acknowledge that a cancelled step has stopped. Raises LeaseLost."""
@@ -282,7 +285,7 @@ class StepStore:
 
     def _job_runs(self, connection: Connection, job_id: UUID) -> bool:
         """Lock the job, and return whether work on it makes sense."""
-        return lock_job(connection, job_id) in OPEN
+        return lock_job(connection, job_id) in OPEN_JOBS
 
     def _begin_stage(self, connection: Connection, job_id: UUID, stage: str) -> None:
         connection.execute(
@@ -322,3 +325,8 @@ class StepStore:
 def _with(keys: Sequence[str]) -> ColumnElement[Any]:
     """Return what a step has noted, and ``keys``."""
     return func.coalesce(StepRow.blobs, literal([], JSONB)).op("||")(literal(list(keys), JSONB))
+
+
+def _is_open(job: Any) -> bool:
+    """Whether work on a job makes sense."""
+    return not job.erasing and job.status in OPEN_JOBS

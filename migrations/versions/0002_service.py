@@ -164,6 +164,9 @@ def upgrade() -> None:
             "blobs", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
         ),
     )
+    op.add_column(
+        "steps", sa.Column("store_failures", sa.Integer(), server_default="0", nullable=False)
+    )
     op.create_index("ix_steps_finished_at", "steps", ["finished_at"], unique=False)
     op.create_index(
         "ix_steps_unsent",
@@ -180,6 +183,7 @@ def downgrade() -> None:
     op.drop_index("ix_steps_finished_at", table_name="steps")
     op.drop_index("ix_steps_unsent", table_name="steps")
     op.drop_index("ix_steps_blobs", table_name="steps", postgresql_using="gin")
+    op.drop_column("steps", "store_failures")
     op.drop_column("steps", "blobs")
     op.drop_constraint("fk_jobs_batch_id", "jobs", type_="foreignkey")
     op.drop_index("ix_jobs_erasing", table_name="jobs", postgresql_where=sa.text("erasing"))

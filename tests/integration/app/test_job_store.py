@@ -29,10 +29,11 @@ from app.jobs import (
     Quotas,
     Step,
 )
+from app.stores.advances import progress_of_job
 from app.stores.dispatch import DispatchStore
 from app.stores.jobs import JobStore
 from app.stores.steps import StepStore
-from ml.errors import Cancelled, OptionInvalid
+from ml.errors import Cancelled, OptionInvalid, StoreUnavailable
 
 ME = "local"
 ERROR = JobError("text.empty", "The text is empty.", "Send a word.")
@@ -229,6 +230,22 @@ class TestWorkers:
             steps.heartbeat(claim, Progress(fraction, "", 0.0, 1.0))
             assert jobs.get(job.id, ME).progress == pytest.approx(0.8)
 
+    def test_a_heartbeat_that_a_rewind_overtakes_reports_nothing(
+        self, engine: sa.Engine, jobs: JobStore, steps: StepStore, job: Job, claim: Claim
+    ) -> None:
+        steps.finish(claim, Output("key"), NextStage("transcribe", "gpu", 2, 0.2))
+        first, second = ready(engine, job)
+        slow, other = steps.claim(first, "slow"), steps.claim(second, "other")
+        assert slow is not None
+        assert other is not None
+        # A heartbeat is two statements; this is the second one, come late.
+        report = progress_of_job(slow, Progress(0.9, "58 of 60 s", 0.2, 0.6))
+        assert steps.rewind(other)
+        with engine.begin() as connection:
+            connection.execute(report)
+        seen = jobs.get(job.id, ME)
+        assert (seen.progress, seen.detail) == (pytest.approx(0.2), "")
+
     def test_heartbeat_tells_of_a_cancel(
         self, engine: sa.Engine, jobs: JobStore, steps: StepStore, job: Job, claim: Claim
     ) -> None:
@@ -322,7 +339,15 @@ class TestWorkers:
         execute(engine, "UPDATE steps SET available_at = now()")
         assert dispatch.promote_waiting() == 1
         again = claim_next(engine, steps, job)
-        assert (again.attempt, again.failures) == (2, 1)
+        assert (again.attempt, again.failures, again.store_failures) == (2, 1, 0)
+
+    def test_retries_for_an_absent_store_are_counted_apart(
+        self, engine: sa.Engine, steps: StepStore, dispatch: DispatchStore, job: Job, claim: Claim
+    ) -> None:
+        steps.retry(claim, JobError.of(StoreUnavailable()), 0)
+        dispatch.promote_waiting()
+        again = claim_next(engine, steps, job)
+        assert (again.failures, again.store_failures) == (1, 1)
 
     def test_released_steps_run_elsewhere_and_count_no_loss(
         self, engine: sa.Engine, steps: StepStore, job: Job, claim: Claim

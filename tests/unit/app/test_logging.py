@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +56,13 @@ def test_logs_are_json_lines_without_secrets() -> None:
     assert theirs["event"] == "to redis://host"
     assert broken["exception"].splitlines() == ["ValueError", "  <string>:10 in <module>"]
     assert "secret" not in done.stderr
+
+
+def test_work_goes_on_where_its_log_cannot_be_written() -> None:
+    command = [sys.executable, "-c", PROGRAM + "print('done')"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert done.stdout == "done\n"
 
 
 CHATTY = """

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,6 +61,26 @@ def test_a_copy_that_fails_leaves_nothing(store: ArtifactStore, tmp_path: Path) 
     with pytest.raises(OSError, match="no space left"):
         store._put("a/b", Broken(b"eight by"))
     assert list((tmp_path / "artifacts" / "a").iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [100, 3 << 20])
+def test_a_full_disk_is_a_store_that_may_have_room_later(size: int, tmp_path: Path) -> None:
+    program = f"""
+import resource, signal
+from ml.artifacts import ArtifactStore
+from ml.errors import StoreUnavailable
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+try:
+    ArtifactStore("file://{tmp_path}").write("stages/x.json", bytes({size}))
+except StoreUnavailable:
+    print("full")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "full\n"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a/../../b"])

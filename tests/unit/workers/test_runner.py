@@ -18,7 +18,7 @@ from app.jobs import Claim, NextStage
 from app.settings import Settings
 from app.stores.steps import StepStore
 from ml.artifacts import ArtifactMissing, ArtifactStore
-from ml.errors import Cancelled, SourceUnreachable, TextEmpty
+from ml.errors import Cancelled, SourceUnreachable, StoreUnavailable, TextEmpty
 from ml.results import Analysis, Sentence, Summary
 from ml.stage import Context, Outputs, Sentences
 from workers.runner import StepRunner
@@ -27,7 +27,7 @@ SENTENCES = Sentences("en", (Sentence(0, "Hi."),), ((0.0,),), "1", None, {})
 ANALYSIS = Analysis("en", None, {}, (), Summary(0, 0.0, None, {}, (), ()))
 
 
-def claim_of(stage: str, failures: int = 0) -> Claim:
+def claim_of(stage: str, failures: int = 0, store_failures: int = 0) -> Claim:
     return Claim(
         step_id=1,
         job_id=uuid.uuid4(),
@@ -41,6 +41,7 @@ def claim_of(stage: str, failures: int = 0) -> Claim:
         parts=1,
         attempt=1,
         failures=failures,
+        store_failures=store_failures,
         lease_until=datetime.now(UTC),
     )
 
@@ -51,7 +52,11 @@ Run = Callable[..., Mock]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def run(
-        work: Callable[[Context], Any], stage: str = "segment", failures: int = 0, **store: Any
+        work: Callable[[Context], Any],
+        stage: str = "segment",
+        failures: int = 0,
+        store_failures: int = 0,
+        **store: Any,
     ) -> Mock:
         def stage_run(context: Context, outputs: Outputs, part: int) -> Any:
             return work(context)
@@ -62,7 +67,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         ]
         monkeypatch.setattr(ml.pipeline, "STAGES", tuple(stages))
         steps = Mock(StepStore)
-        steps.claim.return_value = claim_of(stage, failures)
+        steps.claim.return_value = claim_of(stage, failures, store_failures)
         steps.heartbeat.return_value = False
         steps.outputs.return_value = {}
         steps.configure_mock(**store)
@@ -116,6 +121,17 @@ def test_a_transient_error_fails_the_job_in_the_end(run: Run) -> None:
     steps = run(fails_with(SourceUnreachable()), failures=4)
     assert steps.fail.call_args.args[1].code == "source.unreachable"
     steps.retry.assert_not_called()
+
+
+def test_what_the_store_was_away_for_is_not_held_against_the_job(run: Run) -> None:
+    away = run(fails_with(StoreUnavailable()), failures=12, store_failures=12)
+    away.retry.assert_called_once()
+    limited = run(fails_with(SourceUnreachable()), failures=15, store_failures=12)
+    limited.retry.assert_called_once()
+    often = run(fails_with(SourceUnreachable()), failures=16, store_failures=12)
+    often.fail.assert_called_once()
+    for_ever = run(fails_with(StoreUnavailable()), failures=30, store_failures=30)
+    for_ever.fail.assert_called_once()
 
 
 def test_a_retry_of_a_cancelled_job_stops(run: Run) -> None:
