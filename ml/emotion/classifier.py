@@ -29,7 +29,8 @@ from ml.text.terms import TermWeights
 
 _AHEAD: Final = {"cpu": 256, "cuda": 8192}
 """Texts that :meth:`Classifier.predict_iter` reads at once; a GPU is not busy with fewer."""
-_FEATURE_CHUNK: Final = 256
+_CHUNK: Final = 256
+"""Texts that the feature engine reads before it looks whether anybody still waits for it."""
 
 
 class Classifier:
@@ -174,17 +175,20 @@ class Classifier:
         ended: Event,
     ) -> Vectors:
         """Return what the feature engine says of ``texts``; give up once nobody waits for it."""
-        width = self._engine.feature_count
+        vectors = Vectors.off(len(texts), self._engine.feature_count)
         if not wanted:
-            return Vectors.off(len(texts), width)
-        if linguistic is None:
-            linguistic = np.zeros((len(texts), width), np.float32)
-            for start in range(0, len(texts), _FEATURE_CHUNK):
-                if ended.is_set():
-                    break
-                part = slice(start, start + _FEATURE_CHUNK)
-                linguistic[part] = features_of(texts[part])
-        return Vectors(linguistic, *self._terms.transform(texts, TERM_WIDTH))
+            return vectors
+        if linguistic is not None:
+            vectors = vectors._replace(linguistic=linguistic)
+        for start in range(0, len(texts), _CHUNK):
+            if ended.is_set():
+                break
+            part = slice(start, start + _CHUNK)
+            if linguistic is None:
+                vectors.linguistic[part] = features_of(texts[part])
+            terms = self._terms.transform(texts[part], TERM_WIDTH)
+            vectors.term_ids[part], vectors.term_weights[part] = terms
+        return vectors
 
     def _usable(self, features: NDArray[np.floating], count: int) -> NDArray[np.float32]:
         """Return the caller's feature vectors, ``(count, F)``; raise OptionInvalid."""
