@@ -36,6 +36,18 @@ def test_a_workflow_itself_may_nothing(path: Path) -> None:
     assert not {"pull_request_target", "workflow_run", "issue_comment"} & set(triggers)
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_only_pull_requests_replace_each_other(path: Path) -> None:
+    # Of two runs that wait in one group GitHub cancels the older, whatever cancel-in-progress says.
+    shared = yaml.safe_load(path.read_text()).get("concurrency")
+    if shared is not None:
+        assert re.search(r"github\.run_id|-\$\{\{ github\.ref \}\}$", shared["group"])
+        assert shared["cancel-in-progress"] in (
+            False,
+            "${{ github.event_name == 'pull_request' }}",
+        )
+
+
 def test_an_action_is_one_commit_everywhere() -> None:
     commits: dict[str, set[tuple[str, str]]] = {}
     for path in FILES:
