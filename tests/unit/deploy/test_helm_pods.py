@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helm_chart import SIZES, Manifest, container, named, render, templates
+from helm_chart import SIZES, Manifest, container, named, of_kind, render, templates
 
 from app.settings import Settings
 from app.settings.environment import CONFIG_VARIABLE, PREFIX, SHORT_NAMES
@@ -235,3 +235,19 @@ def test_a_digest_wins_over_a_tag() -> None:
     digest = "sha256:" + "0" * 64
     pod = pods("aks", f"--set=image.api.digest={digest}", "--set=image.api.tag=1.2")["api"]
     assert container(pod)["image"] == f"REGISTRY.azurecr.io/emotion-clf-api@{digest}"
+
+
+def test_gpu_workers_are_replaced_in_shares_and_others_beside_the_old_ones() -> None:
+    def strategies(*arguments: str) -> dict[str, Manifest]:
+        deployments = of_kind(render("large", *arguments), "Deployment")
+        return {
+            one["metadata"]["name"].removeprefix("emotion-clf-"): one["spec"]["strategy"]
+            for one in deployments
+            if "strategy" in one["spec"]
+        }
+
+    shares = {"rollingUpdate": {"maxUnavailable": "25%", "maxSurge": 0}}
+    assert strategies()["worker-gpu"] == shares
+    chosen = strategies("--set=workerGpu.maxUnavailable=3")["worker-gpu"]
+    assert chosen["rollingUpdate"]["maxUnavailable"] == 3
+    assert set(strategies("--set=workerGpu.gpus=0")) == {"api"}
