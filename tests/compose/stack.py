@@ -112,7 +112,7 @@ class Stack:
     def python(self, service: str, code: str) -> str:
         return self.execute(service, "python", "-c", code)
 
-    def sql(self, query: str) -> list[str]:
+    def rows(self, query: str) -> list[str]:
         """Return the rows of a query; the superuser asks, so it sees what the service writes."""
         options = ("--username=emotion_clf", "--no-align", "--tuples-only", f"--command={query}")
         return self.execute("postgres", "psql", *options).splitlines()
