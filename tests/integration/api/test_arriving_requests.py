@@ -8,6 +8,7 @@ import select
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,14 @@ class TestSlowness:
                 time.sleep(0.2)
             reply, _ = answer(connection)
         assert reply.startswith(b"HTTP/1.1 202")
+
+    def test_uploads_that_arrive_hold_no_thread(self, settings):
+        two = settings.api.model_copy(update={"threads": 2})
+        with serving(settings.model_copy(update={"api": two})) as address, ExitStack() as held:
+            for _ in range(6):
+                connection = held.enter_context(connect(address))
+                connection.sendall(head(FORM, length(50_000)) + PART % b"a")
+            assert requests.get(f"{address}/health", timeout=5).ok
 
     def _drip(self, connection: socket.socket, start: bytes) -> None:
         """Send a little now and then until the server has had enough."""

@@ -27,6 +27,8 @@ from helm_chart import (
 )
 from kubernetes_validate import utils
 
+from app.api.uploads import form_limit
+from app.settings import Settings
 from emotion_clf._version import __version__
 
 MONITORING = CHART.parents[1] / "monitoring"
@@ -135,6 +137,21 @@ def test_the_api_scales_by_requests_where_they_are_counted() -> None:
     assert [trigger["type"] for trigger in by_requests] == ["prometheus", "cpu"]
     query = by_requests[0]["metadata"]["query"]
     assert 'emotion_clf_http_requests_in_flight{job="emotion-clf-api",namespace="speech"}' in query
+
+
+def test_the_ingress_takes_what_the_api_takes() -> None:
+    def bounds(*arguments: str) -> tuple[int, int]:
+        ingress = named(render("large", *arguments), "Ingress", "emotion-clf-api")
+        prefix = "nginx.ingress.kubernetes.io/proxy-"
+        said = ingress["metadata"]["annotations"]
+        size = re.fullmatch(r"(\d+)m", said[f"{prefix}body-size"])
+        assert size
+        return int(size[1]) * 1024**2, int(said[f"{prefix}read-timeout"])
+
+    size, seconds = bounds()
+    settings = Settings()
+    assert 0 <= size - form_limit(settings) < 2 * 1024**2
+    assert seconds > settings.api.max_wait_seconds
 
 
 def test_alerts_and_dashboard_are_those_of_the_repository() -> None:

@@ -114,9 +114,33 @@ def test_files_can_be_mounted_where_settings_name_them() -> None:
 def test_the_api_is_ready_without_workers() -> None:
     # Else workers that scale to none would never come back: nothing could be submitted.
     main = container(pods("aks")["api"])
-    assert {main[probe]["httpGet"]["path"] for probe in main if probe.endswith("Probe")} == {
-        "/health"
-    }
+    for probe in ("startupProbe", "readinessProbe"):
+        assert main[probe]["httpGet"]["path"] == "/health"
+
+
+def test_a_busy_api_is_not_killed() -> None:
+    for size in SIZES:
+        # What asks over HTTP waits for a thread, and uploads can hold all of them.
+        assert container(pods(size)["api"])["livenessProbe"]["tcpSocket"] == {"port": "http"}
+
+
+def test_gunicorn_serves_only_behind_what_takes_requests_in_whole() -> None:
+    servers = {size: container(pods(size)["api"])["args"][0] for size in SIZES}
+    assert servers == {"laptop": "python", "aks": "python", "large": "gunicorn"}
+
+
+def test_requests_under_way_have_the_same_time_under_either_server() -> None:
+    def times(server: str) -> tuple[int, int]:
+        pod = pods("aks", f"--set=api.server={server}", "--set=api.graceSeconds=60")["api"]
+        main = container(pod)
+        given = {one["name"]: one.get("value", "") for one in main["env"]}
+        waits = int(given.get("GUNICORN_CMD_ARGS", "=0").partition("=")[2])
+        paused = int(main["lifecycle"]["preStop"]["exec"]["command"][1])
+        assert paused + waits < pod["spec"]["terminationGracePeriodSeconds"] - 5
+        return paused, waits
+
+    assert times("waitress") == (45, 0)
+    assert times("gunicorn") == (5, 45)
 
 
 def test_secrets_go_where_they_are_used_and_nowhere_else() -> None:

@@ -17,6 +17,7 @@ NONSENSE = {
     "an unknown key inside": ("api.replica=3", "replica"),
     "an unknown component's rules": ("networkPolicy.extraEgress.worker=[]", "worker"),
     "text for a number": ('api.replicas="two"', "api/replicas"),
+    "an unknown server": ('api.server="uvicorn"', "api/server"),
     "fewer than none": ("workerCpu.replicas=-1", "workerCpu/replicas"),
     "no API at all": ("api.autoscaling.minReplicas=0", "minReplicas"),
     "two GPUs for a worker that uses one": ("workerGpu.gpus=2", "workerGpu/gpus"),
