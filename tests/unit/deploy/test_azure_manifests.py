@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from string import Template
@@ -78,10 +77,11 @@ def test_the_route_leads_to_the_api() -> None:
     (rule,) = manifests["HTTPRoute"]["spec"]["rules"]
     assert rule["backendRefs"] == [{"name": "emotion-clf-api", "port": 8000}]
     gateway = manifests["Gateway"]["metadata"]["name"]
-    page = (AZURE / "README.md").read_text()
-    (peers,) = re.findall(r"networkPolicy\.apiFrom=(\[.*\])'", page)
-    labels = json.loads(peers)[0]["podSelector"]["matchLabels"]
+    values = yaml.safe_load((CHART / "values-aks.yaml").read_text())
+    (peer,) = values["networkPolicy"]["apiFrom"]
+    labels = peer["podSelector"]["matchLabels"]
     assert labels == {"gateway.networking.k8s.io/gateway-name": gateway}
+    assert values["settings"]["api"]["trusted_proxies"] == 1
 
 
 def test_no_container_may_do_more_than_it_must() -> None:
