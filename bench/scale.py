@@ -4,7 +4,8 @@ Real Postgres, Redis and dispatcher, and 1 to 64 simulated workers (bench/scale_
 stages only wait. For each count: steps a second, beside what the workers could do if the machinery
 took no time, and how many milliseconds of a core a step costs each part of it. These costs do not
 depend on how many cores this machine has, so they say what larger ones carry. Then one real worker
-of each queue, with stages that take no time, and how fast the dispatcher alone sends what is ready.
+of each queue, with stages that take no time, what a renewal of a lease costs, and how fast the
+dispatcher alone sends what is ready.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ import sqlalchemy as sa
 from scale_workers import GO, READY
 
 from app.db import create_db_engine
-from app.jobs import NewJob
+from app.jobs import NewJob, Progress
 from app.stores.jobs import JobStore
+from app.stores.steps import StepStore
 from emotion_clf.local.processes import Child, wait_until
 from emotion_clf.local.servers import Postgres, Redis
 from migrations.run import upgrade
@@ -49,6 +51,9 @@ class Bench:
         self.directory = directory
         self.postgres = Postgres(directory / "postgres")
         self.redis = Redis(directory / "redis")
+
+    def start(self) -> None:
+        """Start the servers."""
         self.postgres.start()
         self.redis.start()
         upgrade(self.postgres.url)
@@ -58,7 +63,6 @@ class Bench:
 
     def close(self) -> None:
         """Stop the servers."""
-        self.engine.dispose()
         self.redis.stop()
         self.postgres.stop()
 
@@ -182,6 +186,22 @@ def measure_real(bench: Bench) -> None:
     print(f"one real worker of each queue, stages that take no time: {rate:.0f} steps a second")
 
 
+def measure_renewals(bench: Bench, leases: int = 64, rounds: int = 30) -> None:
+    """Print what it costs Postgres that a running step says each second how far it is."""
+    bench.fill(leases)
+    store = StepStore(bench.engine)
+    with bench.engine.connect() as connection:
+        ids = connection.execute(sa.text("SELECT id FROM steps")).scalars().all()
+    claims = [claim for step_id in ids if (claim := store.claim(step_id, "worker"))]
+    groups = {"Postgres": [bench.postgres.pid]}
+    before = bench.cpu_seconds(groups)["Postgres"]
+    for done in range(rounds):
+        for claim in claims:
+            store.heartbeat(claim, Progress(done / rounds, f"{done} of {rounds}", 0.0, 1.0))
+    spent = bench.cpu_seconds(groups)["Postgres"] - before
+    print(f"renewing a lease with news takes Postgres {1000 * spent / leases / rounds:.2f} ms")
+
+
 def measure_dispatcher(bench: Bench, jobs: int = 5000) -> None:
     """Print how fast one dispatcher sends what is ready."""
     bench.fill(jobs)
@@ -203,11 +223,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(Path(folder))
         try:
+            bench.start()
             print(f"a stage takes {arguments.work} s; on the right milliseconds of a core a step")
             print(HEADER)
             for count in arguments.workers:
                 measure_simulated(bench, count, arguments.work)
             measure_real(bench)
+            measure_renewals(bench)
             measure_dispatcher(bench)
         finally:
             bench.close()

@@ -84,7 +84,11 @@ def in_a_form(case) -> bool:
 
 def parts_of(body) -> list[dict]:
     """Return the parts of a body that may hold options: itself, and the items of a batch."""
-    return [body, *body.get("items", ())] if isinstance(body, dict) else []
+    if not isinstance(body, dict):
+        return []
+    items = body.get("items")
+    inner = items if isinstance(items, list) else []
+    return [part for part in (body, *inner) if isinstance(part, dict)]
 
 
 def allowed_all_the_same(form: dict) -> bool:
@@ -103,9 +107,9 @@ def without_what_no_schema_says(case) -> None:
         case.headers["Idempotency-Key"] = uuid.uuid4().hex
     # One option must agree with another.
     for part in parts_of(case.body):
-        options = part.get("options") or {}
-        options.pop("min_speakers", None)
-        options.pop("language", None)
+        if isinstance(options := part.get("options"), dict):
+            options.pop("min_speakers", None)
+            options.pop("language", None)
         if "callback_url" not in part:
             part.pop("callback_result", None)
 
