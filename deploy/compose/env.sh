@@ -20,7 +20,11 @@ GRAFANA_PASSWORD=$(secret)
 #API_ADDRESS=127.0.0.1
 #API_PORT=8000
 
-# With an NVIDIA GPU:
+# Containers of workers. `up --scale worker-gpu=4` holds until the next `up`, this one stays.
+#WORKER_CPU_COUNT=1
+#WORKER_GPU_COUNT=1
+
+# With an NVIDIA GPU; a docker-compose.override.yml is read only if it is named there too, as the third.
 #COMPOSE_FILE=docker-compose.yml:docker-compose.gpu.yml
 # With Prometheus and Grafana:
 #COMPOSE_PROFILES=monitoring

@@ -127,18 +127,34 @@ def test_nobody_is_let_in_without_a_secret(stack: Stack) -> None:
     assert "NOAUTH" in stack.execute("redis", "env", "-u", "REDISCLI_AUTH", "redis-cli", "ping")
 
 
-def test_prometheus_has_a_token_of_its_own(stack: Stack) -> None:
-    once = ("--profile", "monitoring", "run", "--rm", "--no-deps", "-T")
-    for _ in range(2):  # a second start gives a new token to the same client
-        stack.compose(*once, "metrics-token")
-    token = stack.compose(*once, "metrics-token", "cat", "/data/token").strip()
-    bearer = {"Authorization": f"Bearer {token}"}
+def metrics_token(stack: Stack, *command: str) -> str:
+    """Run what gives Prometheus its token, or another command in its place."""
+    once = ("--profile", "monitoring", "run", "--rm", "--no-deps", "-T", "metrics-token")
+    return stack.compose(*once, *command).strip()
+
+
+def metrics_token_works(stack: Stack) -> dict[str, str]:
+    """See that the token opens the metrics; return it as a header."""
+    bearer = {"Authorization": f"Bearer {metrics_token(stack, 'cat', '/data/token')}"}
     metrics = requests.get(f"{stack.address}/metrics", headers=bearer, timeout=30)
     assert "emotion_clf_database_up 1.0" in metrics.text
+    return bearer
+
+
+def test_prometheus_has_a_token_of_its_own(stack: Stack) -> None:
+    for _ in range(2):  # a second start gives a new token to the same client
+        metrics_token(stack)
+    bearer = metrics_token_works(stack)
     assert requests.get(f"{stack.address}/jobs", headers=bearer, timeout=10).status_code == 403
     assert stack.rows("SELECT count(*) FROM clients WHERE name = 'prometheus'") == ["1"]
     worker = "import urllib.request as web; print(web.urlopen('http://worker-gpu:9100').read())"
     assert "emotion_clf_" in stack.execute("api", "python", "-c", worker)
+
+
+def test_downloads_find_their_code(stack: Stack) -> None:
+    # They run in a process of their own, which takes no paths from the environment.
+    for worker in ("worker-cpu", "worker-gpu"):
+        stack.execute(worker, "python", "-I", "-c", "import ml.source.isolated")
 
 
 def test_a_link_an_upload_and_a_text(
@@ -156,7 +172,8 @@ def test_a_link_an_upload_and_a_text(
 def test_two_gpu_workers_share_one_recording(
     stack: Stack, service: Service, kept: dict[str, object], clips: Iterator[Path]
 ) -> None:
-    stack.up(gpu_workers=2)
+    stack.write("WORKER_GPU_COUNT", "2")
+    stack.up()
     assert len(stack.containers("worker-gpu")) == 2
     alive = "SELECT count(*) FROM workers WHERE queue = 'gpu' AND seen_at > now() - interval '5 s'"
     until(lambda: stack.rows(alive) == ["2"], 120, stack.logs)
@@ -257,10 +274,12 @@ def test_everything_is_there_after_a_restart(
     stack.up()
     assert {job: service.result(job) for job in kept} == kept
     assert artifacts(stack) == before
+    assert len(stack.containers("worker-gpu")) == 2
 
 
 def make(target: str, stack: Stack, *variables: str) -> str:
-    return run(["make", "--silent", target, f"COMPOSE={' '.join(stack.command)}", *variables], 300)
+    compose = [*stack.command, "--profile", "monitoring"]
+    return run(["make", "--silent", target, f"COMPOSE={' '.join(compose)}", *variables], 300)
 
 
 def test_a_backup_becomes_the_service_again(
@@ -272,11 +291,13 @@ def test_a_backup_becomes_the_service_again(
     stack.down(volumes=True)
     stack.up()
     assert stack.rows("SELECT count(*) FROM jobs") == ["0"]
+    metrics_token(stack)
 
     make("restore", stack, f"FILE={backup}")
     until(stack.ready, 120, stack.logs)
     assert {job: service.result(job) for job in kept} == kept
     assert artifacts(stack) == before
     assert service.said(service.submit(text="It goes on.")) == "It goes on."
+    metrics_token_works(stack)
     with pytest.raises(AssertionError, match="a restore would replace them"):
         make("restore", stack, f"FILE={backup}")

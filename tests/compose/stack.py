@@ -52,9 +52,8 @@ class Stack:
         self.secrets = directory / "env"
         subprocess.run([ROOT / "deploy/compose/env.sh", self.secrets], check=True)
         self.ports = {"api": free_port(), "flower": free_port()}
-        with self.secrets.open("a") as file:
-            for service, port in self.ports.items():
-                file.write(f"{service.upper()}_PORT={port}\n")
+        for service, port in self.ports.items():
+            self.write(f"{service.upper()}_PORT", str(port))
         self.address = f"http://127.0.0.1:{self.ports['api']}"
         files = [part for file in FILES for part in ("--file", str(ROOT / file))]
         self.command = [*compose, "-p", name, *files, "--env-file", str(self.secrets)]
@@ -69,21 +68,22 @@ class Stack:
 
     def build(self) -> None:
         """Build the images of this tree, unless the environment names others."""
-        if "EMOTION_CLF_IMAGE_API" not in os.environ:
+        if "IMAGE_API" not in os.environ:
             self.compose("build", "api", "worker-cpu", timeout=3600)
 
-    def up(self, *, gpu_workers: int = 1) -> None:
+    def write(self, name: str, value: str) -> None:
+        """Add a line to what is .env elsewhere."""
+        with self.secrets.open("a") as file:
+            file.write(f"{name}={value}\n")
+
+    def up(self) -> None:
         """Start everything, and wait until jobs can be worked on."""
         # podman-compose has podman before 4.6 require a `migrate` that runs, and it has ended.
         order = ["--no-deps"] if self.engine == "podman" else []
-        self.compose("up", "-d", "--no-build", *order, "--scale", f"worker-gpu={gpu_workers}")
+        self.compose("up", "-d", "--no-build", *order)
         until(self.ready, 180, self.logs)
 
     def down(self, *, volumes: bool = False) -> None:
-        copies = self.containers("worker-gpu")
-        if self.engine == "podman" and copies:
-            # podman-compose knows those alone that there are without --scale.
-            run([self.engine, "rm", "--force", *copies])
         self.compose("down", *(["--volumes"] if volumes else []))
 
     def ready(self) -> bool:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import jwt
 import pytest
+import sqlalchemy as sa
 import yaml
 from stack import PODMAN_COMPOSE, ROOT
 
+from app.auth import Scope
+from app.db import create_db_engine
 from app.settings import Settings
-from app.settings.environment import SHORT_NAMES, settings_in
+from app.settings.environment import PREFIX, SHORT_NAMES, settings_in
+from app.stores.clients import ClientStore
 
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES = COMPOSE["services"]
-OWN = [name for name, service in SERVICES.items() if "build" in service]
+GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())["services"]["worker-gpu"]
+OWN = [name for name, service in SERVICES.items() if "emotion-clf-" in service["image"]]
 LONG_LIVED = [name for name, s in SERVICES.items() if s["restart"] == "unless-stopped"]
 VARIABLE = re.compile(r"(?<!\$)\$\{(\w+)(?::[-?][^}]*)?\}")
 OF_PROGRAMS = {"TMPDIR", "FLOWER_BASIC_AUTH"}
@@ -104,16 +113,103 @@ def test_nobody_but_these_has_a_route_out() -> None:
     assert proxy == f"http://egress:{Settings().egress.port}"
 
 
-def test_the_images_are_those_that_the_dockerfiles_make() -> None:
-    gpu = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())["services"]["worker-gpu"]
-    builds = [SERVICES[name]["build"] for name in OWN]
-    builds.append(SERVICES["worker-gpu"]["build"] | gpu["build"])
-    for build in builds:
+@pytest.mark.parametrize("with_gpu", [False, True])
+def test_each_image_is_built_once_and_from_its_dockerfile(with_gpu: bool) -> None:
+    services = SERVICES | ({"worker-gpu": SERVICES["worker-gpu"] | GPU} if with_gpu else {})
+    building = [name for name in OWN if "build" in services[name]]
+    tags = [services[name]["image"] for name in building]
+    assert len(tags) == len(set(tags)), "exported at the same time they are in each other's way"
+    assert set(tags) == {services[name]["image"] for name in OWN}
+    for name in OWN:
+        # Others would ask a registry for what is about to be built.
+        assert services[name]["pull_policy"] == ("missing" if name in building else "never")
+    for build in (services[name]["build"] for name in building):
         dockerfile = (ROOT / build["dockerfile"]).read_text()
         if "target" in build:
             assert re.search(rf"^FROM .+ AS {build['target']}$", dockerfile, re.MULTILINE)
         for argument in build.get("args", {}):
             assert re.search(rf"^ARG {argument}\b", dockerfile, re.MULTILINE)
+
+
+def test_each_service_gets_the_secrets_that_it_uses_and_no_other(secrets: dict[str, str]) -> None:
+    by_secret = {
+        secret: {
+            name
+            for name, service in SERVICES.items()
+            if any(f"{{{secret}:?" in str(v) for v in service.get("environment", {}).values())
+        }
+        for secret in secrets
+    }
+    queue = {"api", "dispatcher", "worker-cpu", "worker-gpu"}
+    assert by_secret == {
+        "POSTGRES_PASSWORD": queue | {"migrate", "metrics-token", "postgres"},
+        "REDIS_PASSWORD": queue | {"flower", "redis"},
+        "AUTH_SECRET": {"api", "metrics-token"},
+        "WEBHOOK_SECRET": {"api", "dispatcher"},
+        "FLOWER_PASSWORD": {"flower"},
+        "GRAFANA_PASSWORD": {"grafana"},
+    }
+    reads = {
+        name: [file["path"] for file in service["env_file"]]
+        for name, service in SERVICES.items()
+        if "env_file" in service
+    }
+    expected = {name: ["settings.env"] for name in queue | {"metrics-token"}}
+    assert reads == expected | {"egress": ["egress.env"]}
+
+
+def test_what_compose_reads_for_itself_is_no_setting() -> None:
+    files = TEXT + (ROOT / "docker-compose.gpu.yml").read_text()
+    assert not [name for name in VARIABLE.findall(files) if name.startswith(PREFIX)]
+
+
+def test_a_worker_is_given_the_time_that_its_image_gives_it() -> None:
+    dockerfile = (ROOT / "Dockerfile.worker").read_text()
+    stated = re.findall(r"--start-period=(\w+) .*\\\n.+workers\.health\", \"(\w+)\"", dockerfile)
+    seconds = {kind: period for period, kind in stated}
+    assert seconds == {
+        kind: SERVICES[f"worker-{kind}"]["healthcheck"]["start_period"] for kind in ("cpu", "gpu")
+    }
+
+
+def test_the_number_of_workers_is_kept_in_env(tmp_path: Path, secrets: dict[str, str]) -> None:
+    file = tmp_path / "env"
+    counts = {"WORKER_CPU_COUNT": "2", "WORKER_GPU_COUNT": "3"}
+    file.write_text("".join(f"{name}={value}\n" for name, value in (secrets | counts).items()))
+    command = [PODMAN_COMPOSE, "--env-file", file, "config"]
+    config = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    services = yaml.safe_load(config)["services"]
+    assert [int(services[f"worker-{kind}"]["scale"]) for kind in ("cpu", "gpu")] == [2, 3]
+    suggested = (ROOT / "deploy/compose/env.sh").read_text()
+    assert all(f"#{name}=1\n" in suggested for name in counts)
+
+
+def test_prometheus_gets_a_token_of_a_client_that_there_is(database: str, tmp_path: Path) -> None:
+    *shell, script = SERVICES["metrics-token"]["command"]
+    script = script.replace("$$", "$").replace("/data/", f"{tmp_path}/")
+    secret = "x" * 64
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DATABASE_URL": database,
+        "EMOTION_CLF_AUTH__SECRET": secret,
+    }
+
+    def owner() -> str:
+        subprocess.run([*shell, script], env=environment, check=True, cwd=tmp_path)
+        token = (tmp_path / "token").read_text().strip()
+        options: dict[str, Any] = {"algorithms": ["HS256"], "audience": "emotion-clf"}
+        return str(jwt.decode(token, secret, **options)["sub"])
+
+    engine = create_db_engine(database)
+    clients = ClientStore(engine)
+    revoked, known = (clients.add("prometheus", {Scope.METRICS_READ})[0].id for _ in range(2))
+    clients.revoke(revoked)
+    assert owner() == known
+    with engine.begin() as connection:
+        connection.execute(sa.text("TRUNCATE clients CASCADE"))  # as after a restore
+    new = owner()
+    assert [client.id for client in clients.list()] == [new]
+    engine.dispose()
 
 
 def test_what_is_mounted_is_there() -> None:
