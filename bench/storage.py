@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ml.artifacts import ArtifactStore
+from ml.file_systems import open_file_system, stores_whole
 from ml.source.wav import read_span
 from ml.stage import Span
 
@@ -41,7 +42,8 @@ def median(work: Callable[[], object], times: int) -> float:
 
 def measure(url: str, times: int) -> dict[str, float]:
     """Return what each kind of work takes, in seconds."""
-    store = ArtifactStore(url).below(f"bench-{uuid.uuid4().hex}")
+    folder = f"bench-{uuid.uuid4().hex}"
+    store = ArtifactStore(url).below(folder)
 
     def step() -> None:
         store.exists("stages/1.json")
@@ -63,6 +65,9 @@ def measure(url: str, times: int) -> dict[str, float]:
     finally:
         for key in ("stages/1.json", "uploads/1"):
             store.delete(key)
+        if not stores_whole(url):
+            system, root = open_file_system(url)
+            system.rm(f"{root}/{folder}", recursive=True)
 
 
 def main() -> None:
