@@ -94,14 +94,20 @@ class Presence:
                 ready = self._workers.seen(self.worker)
                 hung_since = (hung_since or time.monotonic()) if self._hangs() else None
                 if ready and hung_since is None:
-                    self._pulse.beat()
+                    self._beat()
             except DatabaseAway as error:
                 log.warning("presence.not_seen", error=type(error).__name__)
                 # To start it again would not help.
-                self._pulse.beat()
+                self._beat()
             if hung_since is not None and time.monotonic() - hung_since > self._patience_seconds:
                 self._give_up()
             self._ended.wait(INTERVAL_SECONDS)
+
+    def _beat(self) -> None:
+        self._pulse.beat()
+        if self._ended.is_set():
+            # It left meanwhile, perhaps before this beat.
+            self._pulse.end()
 
     def _hangs(self) -> bool:
         """Whether it does not take what waits, although a connection of its own would."""
