@@ -70,7 +70,8 @@ class TextSubmission(Submission):
         required=True,
         metadata={
             "description": "English. Its greatest length is `source.max_characters`.",
-            "pattern": r"[^\s\x00]",
+            # What Python takes for white space, and regular expressions do not.
+            "pattern": r"[^\s\x00\x1c-\x1f\x85]",
             "examples": ["I can't believe it worked! Thank you so much."],
         },
     )
