@@ -20,7 +20,7 @@ GRAFANA_PASSWORD=$(secret)
 #API_ADDRESS=127.0.0.1
 #API_PORT=8000
 
-# Containers of workers. `up --scale worker-gpu=4` holds until the next `up`, this one stays.
+# How many containers of workers; what --scale says instead is forgotten at the next up.
 #WORKER_CPU_COUNT=1
 #WORKER_GPU_COUNT=1
 

@@ -3,14 +3,15 @@
 set -eu
 compose=${COMPOSE:-docker compose}
 file=${1:?Which file? make restore FILE=…}
-services="api dispatcher worker-cpu worker-gpu flower"
 work=$(mktemp -d "$file.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 tar --extract --file "$file" --directory "$work"
 
-# shellcheck disable=SC2086  # several words, as below in $services
+# shellcheck disable=SC2086  # several words
 compose() { $compose "$@"; }
+
+service() { compose "$1" api dispatcher worker-cpu worker-gpu flower; }
 
 query() {
   compose exec -T postgres psql --username emotion_clf --no-align --tuples-only --quiet --set ON_ERROR_STOP=1 \
@@ -25,8 +26,8 @@ if [ "$jobs" != 0 ]; then
 fi
 
 # Nobody may submit what the restore would replace. Whatever happens, they start again.
-trap 'rm -rf "$work"; echo "The restore came to no end; the service starts again." >&2; compose start $services' EXIT
-compose stop $services
+trap 'rm -rf "$work"; echo "The restore came to no end; the service starts again." >&2; service start' EXIT
+service stop
 compose run --rm --no-deps -T api tar --extract --directory /data <"$work/artifacts.tar"
 # The dump of an older version knows nothing of newer tables, so all go, in the transaction that
 # brings the old ones back: where it fails, the database is as it was.
@@ -40,7 +41,7 @@ compose run --rm --no-deps -T migrate
 # It may remember to have sent steps of the jobs that were here before.
 compose exec -T redis redis-cli flushall >/dev/null
 trap 'rm -rf "$work"' EXIT
-compose start $services
+service start
 # The token of Prometheus belongs to a client of the former database.
 if compose config --services | grep -x metrics-token >/dev/null; then
   compose run --rm --no-deps -T metrics-token

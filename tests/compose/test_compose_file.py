@@ -231,7 +231,8 @@ def test_every_secret_is_made_and_each_is_asked_for(secrets: dict[str, str]) -> 
 def test_secrets_are_for_their_owner_and_never_replaced(tmp_path: Path) -> None:
     file = tmp_path / "env"
     command = [ROOT / "deploy/compose/env.sh", file]
-    subprocess.run(command, check=True, capture_output=True)
+    made = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert made.stderr == ""
     before = file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     again = subprocess.run(command, check=False, capture_output=True)
