@@ -8,6 +8,7 @@ how many. gunicorn reads the names without an underscore; its command line and
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
@@ -17,10 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
+from gunicorn.errors import AppImportError
 
 from app.api.loopback import check_reach
+from app.auth import Tokens
 from app.settings import Settings
-from app.tracing import stop_tracing
+from app.storage import open_store
+from app.tracing import require_tracing, stop_tracing
 from ml.errors import EmotionClfError
 
 if TYPE_CHECKING:
@@ -43,13 +47,17 @@ def _load() -> Settings:
         _give_up(error)
 
 
+def _remove(directory: str, owner: int) -> None:
+    """Remove a directory, unless this is a process that was forked from its owner."""
+    if os.getpid() == owner:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
 def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 _settings = _load()
-_made: list[str] = []
-"""Directories that end with this service."""
 
 wsgi_app = f"{__name__}:create()"
 bind = _address(_settings.api.host, _settings.api.port)
@@ -64,8 +72,11 @@ timeout = 60
 graceful_timeout = 8
 """Docker kills what has not ended after ten."""
 limit_request_line = 8190
-limit_request_fields = 100
-limit_request_field_size = 16380
+limit_request_fields = 64
+limit_request_field_size = 8400
+"""The longest token that is looked at, with its name and scheme."""
+sendfile = False
+"""It would wait without an end for a client that takes nothing."""
 errorlog = None
 """Lines go to the service's own log."""
 loglevel = _settings.log_level
@@ -83,22 +94,27 @@ def create() -> Flask:
     try:
         app = create_app(_settings)
     except EmotionClfError as error:
-        _give_up(error)
+        # gunicorn ends for this one; for any other it starts the process again and again.
+        raise AppImportError(str(error)) from error
     app.wsgi_app = tells_who_has_gone(app.wsgi_app)  # type: ignore[assignment, method-assign]
     return app
 
 
 def on_starting(server: Any) -> None:
-    """Refuse an address that nobody guards, whoever named it; load what the processes share."""
+    """Refuse what no process could work with; load what they share."""
     try:
         for address in server.cfg.address:
             check_reach(_settings, address[0] if isinstance(address, tuple) else str(address))
+        open_store(_settings)
+        require_tracing(_settings.tracing.endpoint)
+        Tokens(_settings.auth)
     except EmotionClfError as error:
         _give_up(error)
     if _DIRECTORY_VARIABLE not in os.environ:
-        _made.append(tempfile.mkdtemp(prefix="emotion-clf-api-", dir=worker_tmp_dir))
         # With one process too: gunicorn replaces it when it dies, and counters must not fall.
-        os.environ[_DIRECTORY_VARIABLE] = _made[0]
+        made = tempfile.mkdtemp(prefix="emotion-clf-api-", dir=worker_tmp_dir)
+        os.environ[_DIRECTORY_VARIABLE] = made
+        atexit.register(_remove, made, os.getpid())
     # Not before: prometheus-client looks for the directory when it is first imported.
     import_module("app.api.factory")
 
@@ -123,9 +139,3 @@ def child_exit(server: Any, worker: Any) -> None:
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-
-
-def on_exit(server: Any) -> None:
-    """Leave nothing behind."""
-    for directory in _made:
-        shutil.rmtree(directory, ignore_errors=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from gunicorn import glogging
+from gunicorn import glogging, util
 from gunicorn.workers.gthread import ThreadWorker
 
 from app.api.services import EXTENSION
@@ -33,6 +35,13 @@ class Logger(glogging.Logger):  # type: ignore[misc]  # gunicorn carries no type
         configure_logging(cfg.loglevel, "api")
         self.error_log.propagate = True
 
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Say little of a client that fell silent: that is its own affair."""
+        if isinstance(sys.exc_info()[1], BlockingIOError):
+            self.debug(msg, *args, **kwargs)
+        else:
+            super().exception(msg, *args, **kwargs)
+
 
 class Worker(ThreadWorker):  # type: ignore[misc]
     """One process of the API."""
@@ -43,10 +52,27 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             conn.sock.setsockopt(socket.SOL_SOCKET, option, _TIMEVAL)
         super().enqueue_req(conn)
 
+    def handle(self, conn: Any) -> Any:
+        """Take leave of the client here: gunicorn would wait for one after another."""
+        goes_on = super().handle(conn)
+        if not goes_on:
+            _take_leave(conn.sock)
+        return goes_on
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Stop: whoever waits for a job or follows one waits no longer."""
-        self.wsgi.extensions[EXTENSION].stopping.set()
+        app = getattr(self, "wsgi", None)
+        if app is not None:  # it may not have started yet
+            app.extensions[EXTENSION].stopping.set()
         super().handle_exit(sig, frame)
+
+
+def _take_leave(client: socket.socket) -> None:
+    """Give the client its time to close, so that nothing is left to wait for."""
+    with suppress(OSError):
+        # A copy, which is closed; the main thread closes the socket itself.
+        util.close_graceful(socket.fromfd(client.fileno(), client.family, client.type))
+        client.shutdown(socket.SHUT_RD)
 
 
 def tells_who_has_gone(app: WSGIApplication) -> WSGIApplication:

@@ -77,10 +77,18 @@ def serving(settings: Settings, app: Any = None, bounds: Bounds | None = None) -
         server.task_dispatcher.shutdown()
 
 
-def connect(address: str) -> socket.socket:
-    """Open a connection to an address such as http://127.0.0.1:8000."""
+def connect(address: str, *, receives: int | None = None) -> socket.socket:
+    """Open a connection to an address such as http://127.0.0.1:8000.
+
+    ``receives``: bytes that the kernel takes in before somebody reads, or its least if fewer.
+    """
     host, _, port = address.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
+    connection = socket.socket()
+    if receives:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receives)
+    connection.settimeout(20)
+    connection.connect((host, int(port)))
+    return connection
 
 
 def answer(connection: socket.socket) -> tuple[bytes, bytes]:
