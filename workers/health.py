@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 
+from ml.errors import EmotionClfError
 from workers.pulse import Pulse
 
 STALE_SECONDS = 60.0
@@ -79,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     role = parser.parse_args(arguments).role
     try:
         seen, status = CHECKS[role](), 0
-    except (NotWell, OSError, HTTPException) as error:
+    except (NotWell, EmotionClfError, OSError, HTTPException) as error:
         seen, status = str(error) or type(error).__name__, 1
     sys.stdout.write(f"{role}: {seen}\n")
     return status

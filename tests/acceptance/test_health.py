@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -64,7 +65,9 @@ def test_a_process_that_stands_still_is_not_well(service: Cluster, role: str) ->
     let_time_pass(service, role)
     status, said = health(service, role)
     assert status == 1
-    assert said.startswith(f"{role}: was last at work 6")
+    found = re.fullmatch(rf"{role}: was last at work (\d+) seconds ago\n", said)
+    assert found, said
+    assert int(found[1]) > STALE_SECONDS
     child.signal("SIGCONT")
     service.until(lambda: health(service, role)[0] == 0, 20)
 
@@ -89,6 +92,12 @@ def test_a_worker_that_is_not_ready_is_not_well(service: Cluster) -> None:
     let_time_pass(service, "cpu")
     time.sleep(4)  # longer than from beat to beat
     assert health(service, "cpu")[0] == 1
+
+
+def test_settings_that_are_wrong_are_told_in_a_line(service: Cluster) -> None:
+    status, said = health(service, "api", EMOTION_CLF_API__PROT="1")
+    assert status == 1
+    assert re.fullmatch(r"api: .*api\.prot.*\n", said)
 
 
 def test_what_ends_in_good_order_leaves_no_pulse(service: Cluster) -> None:
