@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from egress import egress  # noqa: F401
 from media import cancel_after, media_server, other_server  # noqa: F401
-from object_store import s3, weather  # noqa: F401
+from object_store import s3, stormy_url, weather  # noqa: F401
 
 from emotion_clf.local.servers import Postgres, Redis
 
@@ -65,7 +65,9 @@ def database(migrated_url: str) -> Iterator[str]:
 
     engine = sa.create_engine(migrated_url)
     with engine.begin() as connection:
-        tables = "batches, clients, idempotency_keys, jobs, revoked_tokens, usage, workers"
+        tables = (
+            "batches, clients, deletions, idempotency_keys, jobs, revoked_tokens, usage, workers"
+        )
         connection.execute(sa.text(f"TRUNCATE {tables} CASCADE"))
     engine.dispose()
     yield migrated_url

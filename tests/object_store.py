@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Literal
 
+import fsspec
 import pytest
 import requests
 
@@ -52,19 +54,15 @@ class S3:
         """What a process needs to reach it."""
         return {**CREDENTIALS, "AWS_ENDPOINT_URL": self.address}
 
-    def objects(self) -> list[str]:
-        """Return the names of all objects, as the store itself tells them."""
-        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    def objects(self, prefix: str) -> list[str]:
+        """Return the names of the objects that start so, as the store itself tells them."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return sorted(entry["Key"] for page in pages for entry in page.get("Contents", []))
 
     def unfinished(self) -> list[str]:
         """Return the objects whose parts were stored and never put together."""
         found = self.client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", [])
         return [upload["Key"] for upload in found]
-
-    def clear(self) -> None:
-        for key in self.objects():
-            self.client.delete_object(Bucket=BUCKET, Key=key)
 
     @contextmanager
     def strangers_are_refused(self) -> Iterator[None]:
@@ -100,6 +98,16 @@ def weather(s3: S3) -> Iterator[Weather]:
     weather = Weather(s3)
     yield weather
     weather.close()
+
+
+@pytest.fixture
+def stormy_url(weather: Weather, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An address behind the weather; a request there is asked twice and not four times."""
+    for name, value in weather.environment.items():
+        monkeypatch.setenv(name, value)
+    once = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
+    monkeypatch.setitem(fsspec.config.conf, "s3", once)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}"
 
 
 def azurite() -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
@@ -32,7 +34,7 @@ WORKERS = ("cpu", "gpu-1", "gpu-2")
 def service(tmp_path: Path, postgres: Postgres, redis_server: Redis, s3: S3) -> Iterator[Cluster]:
     """Each process has a temporary directory of its own."""
     cluster = Cluster(tmp_path, postgres, redis_server)
-    cluster.artifact_url = f"s3://{BUCKET}/artifacts"
+    cluster.artifact_url = f"s3://{BUCKET}/{uuid4().hex}"
     for name in ("api", "dispatcher", *WORKERS):
         scratch = tmp_path / f"scratch-{name}"
         scratch.mkdir()
@@ -46,11 +48,8 @@ def service(tmp_path: Path, postgres: Postgres, redis_server: Redis, s3: S3) -> 
             **s3.environment,
         }
         cluster.processes[name] = cluster._child(name, [], settings)
-    try:
-        yield cluster
-    finally:
-        cluster.close()
-        s3.clear()
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture
@@ -59,6 +58,14 @@ def recording(tmp_path: Path, jfk: Path) -> Path:
     names = ("personal.flac", "LJ001-0001.wav", jfk.name)
     spoken = np.concatenate([samples_of(jfk.with_name(name)) for name in names])
     return encode(tmp_path / "spoken.flac", spoken, 16_000)
+
+
+def alone(recording: Path, silenced: Path) -> dict[str, Any]:
+    """Return the result of one process, as it is sent."""
+    settings = Settings.load(source={"part_seconds": PART_SECONDS})
+    runner = Runner(settings.pipeline_options({"privacy": OPTIONS}))
+    result = runner.run(Input("file", str(recording)), redacted_audio=silenced)
+    return json.loads(json.dumps(result.to_dict()))
 
 
 def submit(service: Cluster, recording: Path) -> UUID:
@@ -72,11 +79,15 @@ def submit(service: Cluster, recording: Path) -> UUID:
 def test_two_workers_take_parts_of_one_recording_and_the_result_is_that_of_one_process(
     service: Cluster, s3: S3, recording: Path, tmp_path: Path, report: Callable[..., None]
 ) -> None:
-    # Whatever does not run yet is started by who waits.
-    service.until(lambda: set(service.up()) == set(service.processes), seconds=170)
+    silenced = tmp_path / "alone.wav"
+    with ThreadPoolExecutor(1) as thread:
+        expected = thread.submit(alone, recording, silenced)
+        # Whatever does not run yet is started by who waits.
+        service.until(lambda: set(service.up()) == set(service.processes), seconds=170)
     pools = [child for name in WORKERS for child in children_of(service.processes[name].pid)]
     assert len(pools) == 3, "each worker's steps run in a child"
-    theirs = f"artifacts/{folder_of('somebody else')}/uploads/1"
+    ours = service.artifact_url.rpartition("/")[2]
+    theirs = f"{ours}/{folder_of('somebody else')}/uploads/1"
     s3.client.put_object(Bucket=BUCKET, Key=theirs, Body=b"x")
     job_id = submit(service, recording)
     service.wait_for([job_id], seconds=120)
@@ -87,20 +98,15 @@ def test_two_workers_take_parts_of_one_recording_and_the_result_is_that_of_one_p
     assert len({worker for (worker,) in parts}) == 2
     assert service.count("SELECT sum(losses) FROM steps") == 0
 
-    alone = Runner(
-        Settings.load(source={"part_seconds": PART_SECONDS}).pipeline_options({"privacy": OPTIONS})
-    )
-    silenced = tmp_path / "alone.wav"
-    expected = alone.run(Input("file", str(recording)), redacted_audio=silenced).to_dict()
-    assert service.jobs.result(job_id, "local") == json.loads(json.dumps(expected))
+    assert service.jobs.result(job_id, "local") == expected.result()
     audio = requests.get(f"{service.address}/jobs/{job_id}/audio", timeout=20)
     assert audio.status_code == 200
     assert audio.content == silenced.read_bytes()
 
-    report(parts=len(parts), objects=len(s3.objects()))
+    report(parts=len(parts), objects=len(s3.objects(ours)))
     reply = requests.delete(f"{service.address}/jobs/{job_id}?erase=true", timeout=20)
     assert reply.status_code == 204
-    assert s3.objects() == [theirs]
+    assert s3.objects(ours) == [theirs]
     service.until_nothing_is_left()
     for name in service.processes:
         for secret in s3.environment["AWS_ACCESS_KEY_ID"], s3.environment["AWS_SECRET_ACCESS_KEY"]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from app.db import create_db_engine
 from app.errors import ResultExpired
 from app.jobs import Callback, JobStatus, NewJob, Output, Repeatable
 from app.settings.sections import RetentionSettings
@@ -26,15 +25,6 @@ from workers.janitor import Janitor
 ME = "me"
 HOURS, DAYS = 24, 30
 RECENT, OLD = HOURS - 1, HOURS + 1
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[sa.Engine]:
-    engine = create_db_engine(database)
-    with engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE deletions, revoked_tokens, usage, clients"))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

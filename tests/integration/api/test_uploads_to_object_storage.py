@@ -3,36 +3,23 @@
 from __future__ import annotations
 
 import io
-import uuid
 from pathlib import Path
 
-import fsspec
 import pytest
 import sqlalchemy as sa
-from object_store import BUCKET, S3, Weather
+from object_store import S3
 
 from app.settings import Settings
 
 
 @pytest.fixture
-def prefix() -> str:
-    return uuid.uuid4().hex
+def settings(settings: Settings, stormy_url: str) -> Settings:
+    return settings.model_copy(update={"artifact_url": stormy_url})
 
 
 @pytest.fixture
-def settings(
-    settings: Settings, weather: Weather, prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> Settings:
-    for name, value in weather.environment.items():
-        monkeypatch.setenv(name, value)
-    once = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
-    monkeypatch.setitem(fsspec.config.conf, "s3", once)
-    return settings.model_copy(update={"artifact_url": f"s3://{BUCKET}/{prefix}"})
-
-
-@pytest.fixture
-def stored(s3: S3, prefix: str):
-    return lambda: [key for key in s3.objects() if key.startswith(prefix)]
+def stored(s3: S3, stormy_url: str):
+    return lambda: s3.objects(stormy_url.rpartition("/")[2])
 
 
 def upload(client):

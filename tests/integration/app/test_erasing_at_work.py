@@ -71,8 +71,6 @@ class Slow(io.BytesIO):
 @pytest.fixture
 def scene(database: str, tmp_path: Path) -> Iterator[Scene]:
     service = Service(database, tmp_path)
-    with service.engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE deletions"))
     yield Scene(service)
     service.engine.dispose()
 

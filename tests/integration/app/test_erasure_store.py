@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from threading import Event, Thread
 
 import pytest
 import sqlalchemy as sa
 
-from app.db import create_db_engine
 from app.errors import JobNotFound, LeaseLost
 from app.jobs import Callback, Claim, JobError, NewJob, NextStage, Output, Progress, Repeatable
 from app.stores.deletions import condemn
@@ -30,15 +29,6 @@ UPLOAD = NewJob(
 ONCE = Repeatable("key", "digest")
 NEXT = NextStage("transcribe", "gpu", 1, 0.1)
 PROGRESS = Progress(0.5, MARKER, 0.0, 1.0)
-
-
-@pytest.fixture
-def engine(database: str) -> Iterator[sa.Engine]:
-    engine = create_db_engine(database)
-    with engine.begin() as connection:
-        connection.execute(sa.text("TRUNCATE deletions"))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import fsspec
 import pytest
-from object_store import BUCKET, Weather
+from object_store import Weather
 from one_worker import ME, RUN, Service
 
 import ml.pipeline
@@ -20,19 +18,15 @@ from app.stores.dispatch import DispatchStore
 
 @pytest.fixture
 def service(
-    database: str, tmp_path: Path, weather: Weather, monkeypatch: pytest.MonkeyPatch
+    database: str, tmp_path: Path, stormy_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Service]:
     """A worker whose store stands in the weather, and which tries again at once."""
-    for name, value in weather.environment.items():
-        monkeypatch.setenv(name, value)
-    once = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
-    monkeypatch.setitem(fsspec.config.conf, "s3", once)
     stages = tuple(replace(stage, run=RUN[stage.name]) for stage in ml.pipeline.STAGES)
     monkeypatch.setattr(ml.pipeline, "STAGES", stages)
     service = Service(
         database,
         tmp_path,
-        artifact_url=f"s3://{BUCKET}/{uuid.uuid4().hex}",
+        artifact_url=stormy_url,
         jobs={"max_retries": 1, "retry_seconds": 0.001, "retry_max_seconds": 0.001},
     )
     yield service
