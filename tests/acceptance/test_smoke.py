@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from durability.cluster import Cluster
 
-from emotion_clf.local.servers import free_port
-from emotion_clf.local.service import LocalService
+from emotion_clf.local.servers import Postgres, Redis, free_port
 
 pytestmark = pytest.mark.acceptance
 
@@ -20,20 +20,23 @@ SMOKE = Path(__file__).parents[1] / "smoke.py"
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalService]:
-    """A service that asks for tokens."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EMOTION_CLF_AUTH__SECRET", "smoke" * 8)
-        with LocalService(tmp_path_factory.mktemp("smoke"), port=free_port()) as running:
-            yield running
+def service(
+    tmp_path_factory: pytest.TempPathFactory, postgres: Postgres, redis_server: Redis
+) -> Iterator[Cluster]:
+    """A service with its models, which asks for tokens."""
+    cluster = Cluster(tmp_path_factory.mktemp("smoke"), postgres, redis_server)
+    settings = {"EMOTION_CLF_AUTH__SECRET": "smoke" * 8}
+    cluster.start("gpu", "cpu", "dispatcher", "api", faults=[], **settings)
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(scope="module")
-def client(service: LocalService) -> dict[str, str]:
+def client(service: Cluster) -> dict[str, str]:
     command = [sys.executable, "-m", "emotion_clf", "client", "add", "smoke test"]
     done = subprocess.run(
         [*command, "--scope", "jobs:read", "--scope", "jobs:write"],
-        env=os.environ | service.environment,
+        env=os.environ | {"DATABASE_URL": service.postgres.url},
         capture_output=True,
         text=True,
         check=True,
@@ -49,27 +52,25 @@ def smoke(*arguments: object, **environment: str) -> subprocess.CompletedProcess
     )
 
 
-def test_a_service_that_works(service: LocalService, client: dict[str, str], jfk: Path) -> None:
-    done = smoke(service.addresses.api, jfk, **client)
+def test_a_service_that_works(service: Cluster, client: dict[str, str], jfk: Path) -> None:
+    done = smoke(service.address, jfk, **client)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"{service.addresses.api} works")
+    assert done.stdout.startswith(f"{service.address} works")
 
 
-def test_a_service_that_refuses(service: LocalService, client: dict[str, str]) -> None:
-    done = smoke(service.addresses.api, **client | {"SMOKE_CLIENT_SECRET": "guessed"})
+def test_a_service_that_refuses(service: Cluster, client: dict[str, str]) -> None:
+    done = smoke(service.address, **client | {"SMOKE_CLIENT_SECRET": "guessed"})
     assert done.returncode == 1
     assert done.stderr.startswith("POST /auth/token: 401 instead of 200: ")
 
-    done = smoke(service.addresses.api)
+    done = smoke(service.address)
     assert done.returncode == 1
     assert done.stderr.startswith("POST /jobs: 401 instead of 202: ")
 
 
-def test_a_service_whose_workers_are_gone(service: LocalService, client: dict[str, str]) -> None:
-    for child in service.children:
-        if child.name == "worker-gpu":
-            child.stop(10)
-    done = smoke(service.addresses.api, **client, SMOKE_SECONDS="3")
+def test_a_service_whose_workers_are_gone(service: Cluster, client: dict[str, str]) -> None:
+    service.stop("gpu")
+    done = smoke(service.address, **client, SMOKE_SECONDS="3")
     assert done.returncode == 1
     assert re.match(r"Job [0-9a-f-]+: (queued|running) ", done.stderr), done.stderr
 
