@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from durability.cluster import Cluster
 
 STUCK_SECONDS = 120
-"""A job that has not ended so long after the last injection counts as stuck."""
+"""What is left when no job has ended for so long counts as stuck."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,14 @@ class Outcome:
 
 
 def settle(cluster: Cluster, jobs: Sequence[UUID], seconds: float = STUCK_SECONDS) -> None:
-    """Wait until all jobs have ended or the time is up; what is left, :func:`judge` counts."""
-    cluster.reaches(lambda: not open_jobs(cluster, jobs), seconds)
+    """Wait until all jobs have ended, or none has for so long; :func:`judge` counts what is left.
+
+    So a long queue on a slow machine does not count as stuck while it is worked off.
+    """
+    left = len(jobs) + 1
+    while 0 < (still := open_jobs(cluster, jobs)) < left:
+        left = still
+        cluster.reaches(lambda before=still: open_jobs(cluster, jobs) < before, seconds)
 
 
 def judge(
