@@ -274,6 +274,8 @@ class TestStart:
         self, url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("ARTIFACT_URL", url.replace(BUCKET, "no-such-bucket"))
+        # For good: it is the log of this process.
+        monkeypatch.setattr("workers.main.configure_logging", lambda level, service: None)
         assert main(["cpu"]) == 78
         assert "The artifact store refuses access." in capsys.readouterr().err
 

@@ -14,8 +14,8 @@ from ml.pipeline import Runner
 from ml.stage import Input
 
 DOCUMENTATION = Path(__file__).parents[3] / "docs" / "api.md"
-TOLERANCE = 0.02
-"""Processors differ in how they round."""
+TOLERANCE = 0.05
+"""Processors round differently: probabilities by a hundredth, times by two of Whisper's frames."""
 
 
 def documented() -> Any:

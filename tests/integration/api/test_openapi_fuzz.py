@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import FlakyStrategyDefinition
 from hypothesis.stateful import run_state_machine_as_test
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import use_after_free
@@ -154,16 +155,19 @@ def test_no_sequence_of_requests_breaks_the_document(schema):
             # What was cancelled is still there to be read.
             case.validate_response(response, excluded_checks=[use_after_free])
 
-    run_state_machine_as_test(
-        Sequences,
-        settings=hypothesis_settings(
-            max_examples=SEQUENCES,
-            stateful_step_count=8,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        ),
+    settings = hypothesis_settings(
+        max_examples=SEQUENCES,
+        stateful_step_count=8,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
+    try:
+        run_state_machine_as_test(Sequences, settings=settings)
+    except FlakyStrategyDefinition:
+        # What is drawn depends on the constants of the modules that are loaded, and requests load
+        # some. By now they are loaded; what is wrong with an answer raises something else.
+        run_state_machine_as_test(Sequences, settings=settings)
     assert {"getJob", "getResult", "cancelJob", "getBatch"} <= followed.keys(), followed
