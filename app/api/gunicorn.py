@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
 _DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108 - the names in it are random
 
 
 def _give_up(error: EmotionClfError) -> NoReturn:
