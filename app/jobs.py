@@ -88,8 +88,12 @@ def terminal(table: Mapping[State, frozenset[State]]) -> tuple[State, ...]:
     return tuple(state for state, later in table.items() if not later)
 
 
-OPEN_JOBS = (JobStatus.QUEUED, JobStatus.RUNNING)
-"""What a job is while there is work to do."""
+def unfinished(table: Mapping[State, frozenset[State]]) -> tuple[State, ...]:
+    """Return the states in which there is work to do: those that are not :func:`terminal`."""
+    return tuple(state for state, later in table.items() if later)
+
+
+OPEN_JOBS = unfinished(JOB_TRANSITIONS)
 
 FIRST_STEP: Mapping[Kind, tuple[str, Queue]] = {
     "url": ("fetch", "cpu"),

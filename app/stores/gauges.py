@@ -8,12 +8,12 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, Engine, func, literal, or_, select, union_all
 
-from app.jobs import QUEUES, DeliveryState, Queue, StepState
+from app.jobs import QUEUES, STEP_TRANSITIONS, DeliveryState, Queue, StepState, unfinished
 from app.models import DeliveryRow, StepRow
 from app.stores.workers import READY_SINCE
 from ml.errors import WorkerLost
 
-OPEN = (StepState.WAITING, StepState.READY, StepState.RUNNING)
+OPEN = unfinished(STEP_TRANSITIONS)
 _RECENTLY = timedelta(hours=1)
 
 
